@@ -1,0 +1,1 @@
+"""OCR as a library: pictures in, lines of text out. Knows no server and no model store."""

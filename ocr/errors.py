@@ -1,0 +1,147 @@
+"""Every error this project raises on purpose, each with a stable code and an HTTP status.
+
+    OcrError
+    ├── RequestError              the request as a whole
+    │   ├── BadRequest            BAD_REQUEST          400
+    │   ├── TooManyImages         TOO_MANY_IMAGES      413
+    │   ├── RequestTooLarge       REQUEST_TOO_LARGE    413
+    │   ├── Busy                  BUSY                 503
+    │   └── TimedOut              TIMEOUT              504
+    ├── SourceError               where one picture should have come from
+    │   ├── NotBase64             NOT_BASE64           400
+    │   ├── UrlForbidden          URL_FORBIDDEN        403
+    │   └── UrlUnreachable        URL_UNREACHABLE      502
+    ├── PictureError              the bytes of one picture
+    │   ├── NotAnImage            NOT_AN_IMAGE         415
+    │   ├── ImageDamaged          IMAGE_DAMAGED        422
+    │   └── ImageTooLarge         IMAGE_TOO_LARGE      413
+    ├── ModelError                a model on disk
+    │   ├── ModelMissing          MODEL_MISSING        500
+    │   └── ModelDamaged          MODEL_DAMAGED        500
+    ├── DeviceUnavailable         DEVICE_UNAVAILABLE   500
+    └── InferenceFailed           INFERENCE_FAILED     500
+
+An error carries no state but its message, so it survives the way between processes.
+"""
+
+from typing import ClassVar
+
+
+class OcrError(Exception):
+    """Base of all; `code` never changes once published, the message may."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def as_dict(self) -> dict[str, str]:
+        return {"code": self.code, "message": self.message}
+
+
+class RequestError(OcrError):
+    """The request as a whole cannot be served."""
+
+
+class BadRequest(RequestError):
+    """The body is not what the API takes."""
+
+    code, status = "BAD_REQUEST", 400
+
+
+class TooManyImages(RequestError):
+    """More pictures than OCR_MAX_IMAGES."""
+
+    code, status = "TOO_MANY_IMAGES", 413
+
+
+class RequestTooLarge(RequestError):
+    """The body is longer than OCR_MAX_REQUEST_BYTES."""
+
+    code, status = "REQUEST_TOO_LARGE", 413
+
+
+class Busy(RequestError):
+    """More requests than OCR_MAX_CONCURRENCY are being served."""
+
+    code, status = "BUSY", 503
+
+
+class TimedOut(RequestError):
+    """The request took longer than OCR_TIMEOUT_S."""
+
+    code, status = "TIMEOUT", 504
+
+
+class SourceError(OcrError):
+    """One picture cannot be had from where the request says it is."""
+
+
+class NotBase64(SourceError):
+    """Neither a URL nor a data URI nor base64."""
+
+    code, status = "NOT_BASE64", 400
+
+
+class UrlForbidden(SourceError):
+    """A scheme or an address that this server does not fetch from."""
+
+    code, status = "URL_FORBIDDEN", 403
+
+
+class UrlUnreachable(SourceError):
+    """The host did not answer with a picture."""
+
+    code, status = "URL_UNREACHABLE", 502
+
+
+class PictureError(OcrError):
+    """One picture's bytes cannot be made into pixels."""
+
+
+class NotAnImage(PictureError):
+    """The bytes are of no picture format that is read here."""
+
+    code, status = "NOT_AN_IMAGE", 415
+
+
+class ImageDamaged(PictureError):
+    """A known format, but broken or cut off."""
+
+    code, status = "IMAGE_DAMAGED", 422
+
+
+class ImageTooLarge(PictureError):
+    """More bytes, pixels or pages than the limits allow."""
+
+    code, status = "IMAGE_TOO_LARGE", 413
+
+
+class ModelError(OcrError):
+    """A model cannot be used."""
+
+
+class ModelMissing(ModelError):
+    """A model, or a file of it, is not where it is expected."""
+
+    code = "MODEL_MISSING"
+
+
+class ModelDamaged(ModelError):
+    """A model's file is not the one that its digest names."""
+
+    code = "MODEL_DAMAGED"
+
+
+class DeviceUnavailable(OcrError):
+    """The device asked for cannot run the networks."""
+
+    code = "DEVICE_UNAVAILABLE"
+
+
+class InferenceFailed(OcrError):
+    """A network failed on one picture."""
+
+    code = "INFERENCE_FAILED"

@@ -1,0 +1,121 @@
+"""The story of one page: locate the lines, crop them, read them, put them in order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ocr import geometry
+from ocr.detection import tiles
+from ocr.detection.detector import Boxes
+from ocr.document import Line, Page, Pixels, Quad
+from ocr.model import DetectionModel, RecognitionModel
+from ocr.order import reading_order
+from ocr.recognition import lines
+from ocr.recognition.ctc import Reading
+from ocr.recognition.lines import PackedLines
+
+Detect = Callable[[Pixels], Awaitable[Boxes]]
+Recognise = Callable[[PackedLines], Awaitable[list[Reading]]]
+
+UNSURE = 0.8  # a line read with less confidence is read once more, turned
+SURE = 0.85  # what the turned reading must reach to be believed
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Reads pages with two callables, which may be servers or networks of this process.
+
+    Lines read with less than `min_confidence` are noise more often than text and are left out.
+    """
+
+    detection: DetectionModel
+    recognition: RecognitionModel
+    detect: Detect
+    recognise: Recognise
+    min_confidence: float = 0.5
+
+    async def read(self, page: Pixels) -> Page:
+        """Read one upright page, (height, width, 3) uint8 RGB.
+
+        Raises InferenceFailed if a network fails on it.
+        """
+        height, width = page.shape[:2]
+        found = await self._read_lines(page, await self._locate(page))
+        kept = [line for line in found if line.text and line.confidence >= self.min_confidence]
+        order = reading_order(np.array([line.quad for line in kept]).reshape(-1, 4, 2))
+        if _upside_down(kept):
+            order.reverse()
+        return Page(width, height, [kept[i] for i in order])
+
+    async def _locate(self, page: Pixels) -> npt.NDArray[np.float32]:
+        height, width = page.shape[:2]
+        plan = tiles.first_look(width, height, self.detection)
+        quads = await self._look(page, plan)
+        closer = tiles.closer_look(width, height, quads, plan, self.detection)
+        return quads if closer is None else await self._look(page, closer)
+
+    async def _look(self, page: Pixels, plan: tiles.Plan) -> npt.NDArray[np.float32]:
+        height, width = page.shape[:2]
+        shown = await asyncio.to_thread(tiles.prepare, page, plan, self.detection)
+        found = await asyncio.gather(*(self.detect(tile.pixels) for tile in shown))
+        return tiles.restore(shown, found, plan, width, height)
+
+    async def _read_lines(self, page: Pixels, quads: npt.NDArray[np.float32]) -> list[Line]:
+        """Read lines, and those that are read badly once more as they may have been meant."""
+        first = [(quad, 1 if geometry.stands(quad) else 0) for quad in quads]
+        found = await self._read(page, first)
+        await self._retry(page, found, [i for i, line in enumerate(found) if _unsure(line)])
+        if _upside_down(found):  # then so are the lines that seemed to make sense
+            await self._retry(page, found, [i for i, line in enumerate(found) if not line.turns])
+        return found
+
+    async def _retry(self, page: Pixels, found: list[Line], chosen: Sequence[int]) -> None:
+        """Read the chosen lines in other directions and keep what is clearly better."""
+        ways = [(i, turns) for i in chosen for turns in _other_turns(found[i])]
+        again = await self._read(page, [(found[i].quad, turns) for i, turns in ways])
+        for (i, _), line in zip(ways, again, strict=True):
+            if line.confidence > max(SURE, found[i].confidence):
+                found[i] = line
+
+    async def _read(self, page: Pixels, wanted: Sequence[tuple[Quad, int]]) -> list[Line]:
+        """Read quads, each with the number of the corner at which its text starts."""
+        if not wanted:
+            return []
+        parts = await asyncio.to_thread(self._cut, page, wanted)
+        flat = [part for line in parts for part in line]
+        readings = iter(await self.recognise(lines.pack(flat)))
+        joined = [
+            lines.join([next(readings) for _ in line], [part.shape[1] for part in line])
+            for line in parts
+        ]
+        return [
+            _line(quad, turns, reading)
+            for (quad, turns), reading in zip(wanted, joined, strict=True)
+        ]
+
+    def _cut(self, page: Pixels, wanted: Sequence[tuple[Quad, int]]) -> list[list[Pixels]]:
+        model = self.recognition
+        crops = (geometry.crop(page, quad, model.height, turns) for quad, turns in wanted)
+        return [lines.split(crop, model) for crop in crops]
+
+
+def _line(quad: Quad, turns: int, reading: Reading) -> Line:
+    return Line(quad, reading.text, reading.confidence, turns, reading.spans)
+
+
+def _unsure(line: Line) -> bool:
+    return line.confidence < UNSURE
+
+
+def _other_turns(line: Line) -> list[int]:
+    """Upside down and, for a line that stands, as it is: it may be one tall letter."""
+    opposite = (line.turns + 2) % 4
+    return [opposite, 0] if geometry.stands(line.quad) else [opposite]
+
+
+def _upside_down(found: Sequence[Line]) -> bool:
+    """Whether most lines of a page are."""
+    return 2 * sum(line.turns == 2 for line in found) > len(found)
