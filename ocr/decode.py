@@ -1,13 +1,13 @@
 """Bytes to upright RGB pages. Limits are checked before pixels are made."""
 
 import io
-import warnings
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ocr.document import Pixels
 from ocr.errors import ImageDamaged, ImageTooLarge, NotAnImage
@@ -28,6 +28,25 @@ class DecodeLimits:
     pages: int = 100
 
 
+@dataclass(frozen=True)
+class Frame:
+    """One page that is not decoded yet, its size in pixels as stored; valid until the next one."""
+
+    width: int
+    height: int
+    image: Image.Image
+
+    def pixels(self) -> Pixels:
+        """Decode it: (height, width, 3) uint8 RGB, upright. Raises ImageDamaged."""
+        try:
+            self.image.load()
+            return np.asarray(_rgb(_upright(self.image)), np.uint8)
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's decoders raise whatever a broken file makes them
+            raise ImageDamaged(f"the picture cannot be decoded: {error}") from error
+
+
 def pages(data: bytes, limits: DecodeLimits) -> Iterator[Pixels]:
     """Decode a picture's pages, one at a time: (height, width, 3) uint8 RGB, upright.
 
@@ -38,15 +57,20 @@ def pages(data: bytes, limits: DecodeLimits) -> Iterator[Pixels]:
     Raises NotAnImage for other formats, ImageDamaged for broken or cut files, ImageTooLarge
     beyond the limits.
     """
+    for frame in frames(data, limits):
+        yield frame.pixels()
+
+
+def frames(data: bytes, limits: DecodeLimits) -> Iterator[Frame]:
+    """Open a picture's pages as `pages` does, leaving it to the caller when to make the pixels."""
     if len(data) > limits.bytes:
         raise ImageTooLarge(f"{len(data)} bytes, the limit is {limits.bytes}")
-    with warnings.catch_warnings(), _open(data) as image:
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which is harmless here
-        count = getattr(image, "n_frames", 1) if image.format in PAGED else 1
+    with _open(data) as image:
+        count = _count(image)
         if count > limits.pages:
             raise ImageTooLarge(f"{count} pages, the limit is {limits.pages}")
-        for frame in ImageSequence.Iterator(image) if count > 1 else [image]:
-            yield _page(frame, limits)
+        for number in range(count):
+            yield _frame(image, number, limits)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -54,24 +78,37 @@ def _open(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         raise NotAnImage(f"not a picture that is read here ({', '.join(FORMATS)})") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except Exception as error:  # as below: a broken header makes Pillow raise anything
         raise ImageDamaged(f"the picture cannot be opened: {error}") from error
 
 
-def _page(frame: Image.Image, limits: DecodeLimits) -> Pixels:
-    width, height = frame.size
-    if width * height > limits.pixels:
-        raise ImageTooLarge(f"{width} x {height} pixels, the limit is {limits.pixels}")
+def _count(image: Image.Image) -> int:
+    try:
+        return getattr(image, "n_frames", 1) if image.format in PAGED else 1
+    except Exception as error:
+        raise ImageDamaged(f"the pages cannot be counted: {error}") from error
+
+
+def _frame(image: Image.Image, number: int, limits: DecodeLimits) -> Frame:
+    try:
+        if number:
+            image.seek(number)
+    except Exception as error:
+        raise ImageDamaged(f"page {number + 1} cannot be opened: {error}") from error
+    width, height = image.size
     if width < 1 or height < 1:
         raise ImageDamaged("the picture has no pixels")
+    if width * height > limits.pixels:
+        raise ImageTooLarge(f"{width} x {height} pixels, the limit is {limits.pixels}")
+    return Frame(width, height, image)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation. Where EXIF itself is broken no orientation is known."""
     try:
-        frame.load()
-        upright = ImageOps.exif_transpose(frame)
-        return np.asarray(_rgb(upright), np.uint8)
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's decoders raise whatever a broken file makes them
-        raise ImageDamaged(f"the picture cannot be decoded: {error}") from error
+        return ImageOps.exif_transpose(image)
+    except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        return image
 
 
 def _rgb(image: Image.Image) -> Image.Image:

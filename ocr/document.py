@@ -44,3 +44,10 @@ class Page:
     @property
     def text(self) -> str:
         return "\n".join(line.text for line in self.lines)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One picture's pages: one, or as many as a TIFF holds."""
+
+    pages: list[Page]

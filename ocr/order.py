@@ -76,7 +76,11 @@ def _gutter(boxes: _Boxes, chosen: npt.NDArray[np.intp]) -> _Parts | None:
         inside = np.concatenate(bands[start:stop]) if stop > start else chosen[:0]
         left = inside[boxes.array[inside, 2] <= middle]
         right = inside[boxes.array[inside, 0] >= middle]
-        if _is_column(boxes, left, height) and _is_column(boxes, right, height):
+        if all(
+            _is_column(boxes, block, height)
+            for side in (left, right)
+            for block in _blocks(boxes, side, GUTTER * height)
+        ):
             before = np.concatenate([chosen[:0], *bands[:start]])
             after = np.concatenate([chosen[:0], *bands[stop:]])
             return before, left, right, after
@@ -120,6 +124,16 @@ def _longest_run(flags: npt.NDArray[np.bool_]) -> tuple[int, int]:
             best = max(best, (start, position), key=lambda run: run[1] - run[0])
             start = position + 1
     return best
+
+
+def _blocks(
+    boxes: _Boxes, chosen: npt.NDArray[np.intp], least: float
+) -> Iterator[npt.NDArray[np.intp]]:
+    """Groups of boxes that stand side by side with white between them, from the left."""
+    ordered = chosen[np.argsort(boxes.array[chosen, 0], kind="stable")]
+    reached = np.maximum.accumulate(boxes.array[ordered, 2])
+    apart = boxes.array[ordered[1:], 0] - reached[:-1] >= least
+    yield from np.split(ordered, np.flatnonzero(apart) + 1)
 
 
 def _is_column(boxes: _Boxes, chosen: npt.NDArray[np.intp], height: float) -> bool:

@@ -12,6 +12,7 @@ from ocr.errors import DeviceUnavailable, ModelMissing
 
 Device = Literal["cpu", "cuda"]
 T = TypeVar("T")
+PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class Network:
@@ -68,13 +69,21 @@ def _open(path: Path, device: Device, threads: int) -> Any:
     # Waiting threads sleep: they would take the cores from the other runner.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    wanted = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
-    if wanted not in onnxruntime.get_available_providers():
-        raise DeviceUnavailable(
-            f"device {device!r} was asked for, but this ONNX Runtime only has "
-            f"{', '.join(onnxruntime.get_available_providers())}"
-        )
+    wanted = check_device(device)
     session = onnxruntime.InferenceSession(str(path), options, providers=[wanted])
     if session.get_providers()[0] != wanted:
         raise DeviceUnavailable(f"device {device!r} was asked for, but {wanted} did not start")
     return session
+
+
+def check_device(device: Device) -> str:
+    """The execution provider for a device. Raises DeviceUnavailable if there is none."""
+    import onnxruntime
+
+    wanted = PROVIDERS[device]
+    there = onnxruntime.get_available_providers()
+    if wanted not in there:
+        raise DeviceUnavailable(
+            f"device {device!r} was asked for, but ONNX Runtime has only {', '.join(there)}"
+        )
+    return wanted

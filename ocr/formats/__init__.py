@@ -1,0 +1,1 @@
+"""One document, many faces: each module turns a Document into one format."""

@@ -1,0 +1,61 @@
+"""Every OCR_* environment variable, typed, in one place; read once, at start."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ocr.decode import DecodeLimits
+from ocr.runtime import Device
+
+
+class Settings(BaseSettings):
+    """What the service does, from the environment: `max_images` is OCR_MAX_IMAGES and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="OCR_", frozen=True)
+
+    preset: Literal["ppocr"] = Field(default="ppocr", description="the pair of models")
+    device: Device = Field(
+        default="cpu", description="cpu or cuda; cuda where there is none is an error"
+    )
+    threads: int = Field(default=0, ge=0, description="threads of each runner; 0 for all cores")
+    workers: int = Field(default=1, ge=1, description="processes that decode, crop and answer")
+    batch_pages: int = Field(default=4, ge=2, description="pages in one batch of a runner, at most")
+
+    min_confidence: float = Field(
+        default=0.5, ge=0, le=1, description="lines below it are left out"
+    )
+    max_images: int = Field(default=64, ge=1, description="images in one request")
+    max_request_bytes: int = Field(default=256_000_000, ge=1, description="of one request's body")
+    max_image_bytes: int = Field(default=50_000_000, ge=1, description="of one image, as a file")
+    max_pixels: int = Field(default=100_000_000, ge=1, description="of one page")
+    max_pages: int = Field(default=100, ge=1, description="of one image: a TIFF can hold many")
+    pixels_in_work: int = Field(
+        default=150_000_000, ge=1, description="of all pages that one process holds at a time"
+    )
+    max_concurrency: int = Field(default=64, ge=1, description="requests in work in one process")
+    timeout_s: float = Field(default=120.0, gt=0, description="for one request")
+    url_timeout_s: float = Field(default=15.0, gt=0, description="for fetching one URL")
+    allow_private_urls: bool = Field(
+        default=False, description="fetch from private addresses as well"
+    )
+
+    @property
+    def decode_limits(self) -> DecodeLimits:
+        return DecodeLimits(self.max_image_bytes, self.max_pixels, self.max_pages)
+
+    @property
+    def network_threads(self) -> int:
+        return self.threads or available_cores()
+
+
+def available_cores() -> int:
+    """The cores this process may use: its affinity, or less where a container's quota says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    limit, period = quota.read_text().split() if quota.is_file() else ("max", "0")
+    if limit == "max":
+        return max(1, cores or 1)
+    return max(1, min(cores or 1, round(int(limit) / int(period))))

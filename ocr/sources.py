@@ -1,0 +1,175 @@
+"""Where a picture comes from: a URL, a data URI or base64, made into bytes."""
+
+import asyncio
+import base64
+import binascii
+import ipaddress
+import re
+import socket
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote_to_bytes
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from ocr.errors import ImageTooLarge, NotBase64, UrlForbidden, UrlUnreachable
+
+SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+MAX_REDIRECTS = 5
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Sources:
+    """Gets pictures' bytes; use as an asynchronous context, which holds the connections.
+
+    Addresses that are not public are refused before anything is sent to them, at the first
+    request and at every redirect. The address that was checked is the one that is connected to,
+    so a name that changes its answer gains nothing.
+    """
+
+    def __init__(
+        self, max_bytes: int = 50_000_000, timeout_s: float = 15.0, allow_private: bool = False
+    ) -> None:
+        self.max_bytes = max_bytes
+        self.timeout_s = timeout_s
+        self.allow_private = allow_private
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        resolver = ThreadedResolver() if self.allow_private else _PublicResolver()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False),
+            timeout=aiohttp.ClientTimeout(total=self.timeout_s),
+            headers={"Accept": "image/*", "Accept-Encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def load(self, entry: str) -> bytes:
+        """Get the bytes of a http(s) URL, a data URI or bare base64.
+
+        Raises UrlForbidden, UrlUnreachable, NotBase64, or ImageTooLarge beyond `max_bytes`.
+        """
+        scheme = SCHEME.match(entry)
+        if scheme is None:
+            return self._base64(entry)
+        if scheme[1].lower() in ("http", "https"):
+            return await self._fetch(entry.strip())
+        if scheme[1].lower() == "data":
+            return self._data_uri(entry)
+        raise UrlForbidden(f"{scheme[1]}: only http, https and data are taken")
+
+    def _data_uri(self, entry: str) -> bytes:
+        head, comma, body = entry.partition(",")
+        if not comma:
+            raise NotBase64("a data URI needs a comma before its data")
+        if head.rstrip().lower().endswith(";base64"):
+            return self._base64(body)
+        self._check_length(len(body) // 3)
+        return unquote_to_bytes(body)
+
+    def _base64(self, text: str) -> bytes:
+        self._check_length(len(text) * 3 // 4 - 2)
+        try:
+            compact = "".join(text.split()).rstrip("=").encode("ascii")
+            data = base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise NotBase64(f"neither a URL nor base64: {error}") from None
+        if not data:
+            raise NotBase64("no data")
+        return data
+
+    def _check_length(self, length: int) -> None:
+        if length > self.max_bytes:
+            raise ImageTooLarge(f"{length} bytes, the limit is {self.max_bytes}")
+
+    async def _fetch(self, address: str) -> bytes:
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self._follow(URL(address))
+        except TimeoutError:
+            raise UrlUnreachable(f"no picture within {self.timeout_s:g} s") from None
+        except ValueError as error:
+            raise UrlForbidden(f"not a URL: {error}") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise UrlUnreachable(f"cannot be fetched: {error or type(error).__name__}") from None
+
+    async def _follow(self, url: URL) -> bytes:
+        if self._session is None:
+            raise RuntimeError("Sources is used outside its context")
+        for _ in range(MAX_REDIRECTS + 1):
+            self._check_address(url)
+            async with self._session.get(url, allow_redirects=False) as answer:
+                if answer.status in (301, 302, 303, 307, 308):
+                    url = url.join(URL(answer.headers.get("Location", "")))
+                    continue
+                if answer.status != 200:
+                    raise UrlUnreachable(f"the host answered with status {answer.status}")
+                return await self._body(answer)
+        raise UrlUnreachable(f"more than {MAX_REDIRECTS} redirects")
+
+    def _check_address(self, url: URL) -> None:
+        """Refuse what the resolver will never see: other schemes, and addresses as numbers."""
+        if url.scheme not in ("http", "https") or not url.host:
+            raise UrlForbidden(f"{url.scheme or 'no scheme'}: only http and https are fetched")
+        try:
+            literal = ipaddress.ip_address(url.host.partition("%")[0])
+        except ValueError:
+            return  # a name: the resolver checks what it stands for
+        if not self.allow_private and not is_public(literal):
+            raise UrlForbidden(f"{literal} is not a public address")
+
+    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+        self._check_length(answer.content_length or 0)
+        body = bytearray()
+        async for chunk in answer.content.iter_chunked(65536):
+            body += chunk
+            self._check_length(len(body))
+        return bytes(body)
+
+
+class _PublicResolver(AbstractResolver):
+    """Resolves names, and refuses those that stand for an address that is not public."""
+
+    def __init__(self) -> None:
+        self._resolver = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        for result in found:
+            if not is_public(ipaddress.ip_address(result["host"].partition("%")[0])):
+                raise UrlForbidden(f"{host} stands for {result['host']}, not a public address")
+        return found
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address is of the public internet, whatever form it is wrapped in."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is None and address.teredo is not None:
+            inner = address.teredo[1]
+        if inner is not None:
+            return is_public(inner)
+        if address.is_site_local:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved

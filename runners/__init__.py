@@ -1,0 +1,1 @@
+"""The model servers, each a Bento service with adaptive batching."""

@@ -1,0 +1,39 @@
+"""Recognition: packed lines in, readings out."""
+
+from typing import Any
+
+import bentoml
+
+from ocr.settings import Settings
+from runners.options import batching_options, runner_options
+from runners.store import model_folder, preset
+from runners.wire import receive_lines, send_readings
+
+settings = Settings()
+entry = preset(settings).recognition
+
+
+@bentoml.service(name="Recognition", **runner_options(settings))
+class Recognition:
+    """Reads the lines of pages, those of several pages at a time."""
+
+    model = bentoml.models.BentoModel(entry.tag)
+
+    def __init__(self) -> None:
+        from ocr.recognition.recogniser import Recogniser
+
+        self.recogniser = Recogniser(model_folder(entry), settings.device, settings.network_threads)
+
+    @bentoml.api(**batching_options(settings))
+    def recognise(self, requests: list[Any]) -> list[Any]:
+        """For each page's lines its readings, or the OcrError that it met; as runners.wire has it.
+
+        One request to this call is one page: [send_lines(page)].
+        """
+        answers = self.recogniser.recognise([receive_lines(request) for request in requests])
+        return [send_readings(answer) for answer in answers]
+
+    @bentoml.api
+    def describe(self) -> dict[str, str]:
+        """The model and what runs it."""
+        return {"model": entry.tag, "provider": self.recogniser.network.provider}

@@ -1,0 +1,25 @@
+"""Where the models are: the BentoML model store."""
+
+from pathlib import Path
+
+import bentoml
+from bentoml.exceptions import NotFound
+
+from ocr.catalogue import PRESETS, Entry, Preset
+from ocr.errors import ModelMissing
+from ocr.settings import Settings
+
+
+def preset(settings: Settings) -> Preset:
+    """The pair of models that the settings ask for."""
+    return PRESETS[settings.preset]
+
+
+def model_folder(entry: Entry) -> Path:
+    """An entry's folder in the store. Raises ModelMissing, naming what to do about it."""
+    try:
+        return Path(bentoml.models.get(entry.tag).path)
+    except NotFound:
+        raise ModelMissing(
+            f"{entry.tag} is not in the model store (BENTOML_HOME): run `python import_models.py`"
+        ) from None

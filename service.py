@@ -1,0 +1,157 @@
+"""OCR, the Bento service: HTTP and nothing else."""
+
+import asyncio
+from typing import Annotated, Any, cast
+
+import bentoml
+from pydantic import Field
+from starlette.responses import JSONResponse, Response
+
+from ocr import decode, pipeline
+from ocr.budget import Budget
+from ocr.detection.detector import Boxes
+from ocr.document import Document, Pixels
+from ocr.errors import BadRequest, OcrError, TooManyImages
+from ocr.formats import hub
+from ocr.model import DetectionModel, RecognitionModel
+from ocr.reader import Reader
+from ocr.recognition.ctc import Reading
+from ocr.recognition.lines import PackedLines
+from ocr.runtime import check_device
+from ocr.settings import Settings
+from ocr.sources import Sources
+from runners.calls import call_one
+from runners.detection import Detection
+from runners.recognition import Recognition
+from runners.store import model_folder, preset
+from runners.wire import receive_readings, send_lines
+from web.app import create_app
+from web.door import Door, error_response
+
+settings = Settings()
+models = preset(settings)
+
+# Asked for what it cannot do, the service says so at start: a worker that fails is started again
+# and again.
+check_device(settings.device)
+for entry in (models.detection, models.recognition):
+    model_folder(entry)
+
+IMAGES_AT_ONCE = 2 * settings.batch_pages  # of one request, so that it leaves room for others
+Images = Annotated[
+    list[str],
+    Field(
+        description="each a http(s) URL, a data URI or bare base64",
+        examples=[["https://example.com/receipt.jpg", "data:image/png;base64,iVBORw0KGgo..."]],
+    ),
+]
+
+web_app = create_app(
+    lambda: cast(OCR, bentoml.get_current_service()),
+    lambda: cast(dict[str, Any], service.openapi_spec.asdict()),
+)
+
+
+@bentoml.service(
+    name="OCR",
+    http={"port": 9533},
+    workers=settings.workers,
+    # The door's limit comes first, this one is for what it cannot see.
+    traffic={"timeout": settings.timeout_s + 60},
+)
+@bentoml.asgi_app(web_app, path="/")
+class OCR:
+    """Chinese and English text out of pictures, with where it stands and how sure it is."""
+
+    detection = bentoml.depends(Detection)
+    recognition = bentoml.depends(Recognition)
+
+    def __init__(self) -> None:
+        self.sources = Sources(
+            settings.max_image_bytes, settings.url_timeout_s, settings.allow_private_urls
+        )
+        self.reader = Reader(
+            pipeline.Pipeline(
+                cast(DetectionModel, models.detection.model),
+                cast(RecognitionModel, models.recognition.model),
+                self._detect,
+                self._recognise,
+                settings.min_confidence,
+            ),
+            self.sources,
+            settings.decode_limits,
+            Budget(settings.pixels_in_work),
+        )
+
+    @bentoml.on_startup
+    async def open_sources(self) -> None:
+        await self.sources.__aenter__()
+
+    @bentoml.on_shutdown
+    async def close_sources(self) -> None:
+        await self.sources.__aexit__(None, None, None)
+
+    @bentoml.api(route="/ocr_system", output_spec=hub.HubAnswer)
+    async def ocr_system(self, images: Images) -> Response:
+        """Read images: the lines of each, in reading order, with confidence and place."""
+        return await self._answer(images)
+
+    @bentoml.api(route="/predict/ocr_system", output_spec=hub.HubAnswer)
+    async def predict_ocr_system(self, images: Images) -> Response:
+        """The same as /ocr_system, under the name that PaddleHub gave it."""
+        return await self._answer(images)
+
+    async def capabilities(self) -> dict[str, Any]:
+        """What this server runs and takes."""
+        detection, recognition = await asyncio.gather(
+            self.detection.to_async.describe(), self.recognition.to_async.describe()
+        )
+        return {
+            "preset": settings.preset,
+            "device": settings.device,
+            "detection": detection,
+            "recognition": recognition,
+            "formats": {"input": list(decode.FORMATS), "output": ["json"]},
+            "limits": settings.model_dump(
+                include={
+                    "max_images",
+                    "max_request_bytes",
+                    "max_image_bytes",
+                    "max_pixels",
+                    "max_pages",
+                    "max_concurrency",
+                    "timeout_s",
+                    "url_timeout_s",
+                }
+            ),
+        }
+
+    async def _answer(self, images: list[str]) -> Response:
+        if not images:
+            return error_response(BadRequest("images: at least one is needed"))
+        if len(images) > settings.max_images:
+            return error_response(
+                TooManyImages(f"{len(images)} images, the limit is {settings.max_images}")
+            )
+        turns = asyncio.Semaphore(IMAGES_AT_ONCE)
+        outcomes = await asyncio.gather(*(self._outcome(image, turns) for image in images))
+        failed = all(isinstance(outcome, OcrError) for outcome in outcomes)
+        return JSONResponse(hub.answer(outcomes), 422 if failed else 200)
+
+    async def _outcome(self, image: str, turns: asyncio.Semaphore) -> Document | OcrError:
+        async with turns:
+            try:
+                return await self.reader.read(image)
+            except OcrError as error:
+                return error
+
+    async def _detect(self, image: Pixels) -> Boxes:
+        return cast(Boxes, await call_one(self.detection.to_async.detect, image))
+
+    async def _recognise(self, lines: PackedLines) -> list[Reading]:
+        answer = await call_one(self.recognition.to_async.recognise, send_lines(lines))
+        return receive_readings(answer)
+
+
+service: Any = OCR  # what BentoML's decorator made of the class
+service.add_asgi_middleware(Door, settings=settings)

@@ -1,0 +1,1 @@
+"""What the HTTP side is made of, apart from the service itself."""
