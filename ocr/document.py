@@ -22,8 +22,8 @@ class Span:
 class Line:
     """One line of text; `confidence` is the mean probability of its characters (0 to 1).
 
-    The text starts at the quad's corner number `turns`: 0 upright, 1 upwards, 2 upside down,
-    3 downwards. Spans run along the text.
+    The text starts at the quad's corner number `turns`: 0 upright, 1 downwards, 2 upside down,
+    3 upwards. Spans run along the text.
     """
 
     quad: Quad

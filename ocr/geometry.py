@@ -52,8 +52,8 @@ def enclosing(points: npt.NDArray[np.float32]) -> Quad:
 def crop(page: Pixels, quad: Quad, height: int, turns: int = 0) -> Pixels:
     """Cut one line out of a page at a given height, its width in proportion.
 
-    The text runs from the quad's corner number `turns`: 0 as seen, 1 upwards, 2 upside down,
-    3 downwards. Pixels are resampled once, and averaged where the line is much reduced.
+    The text runs from the quad's corner number `turns`: 0 as seen, 1 downwards, 2 upside down,
+    3 upwards. Pixels are resampled once, and averaged where the line is much reduced.
     """
     quad = np.roll(quad, -turns, axis=0)
     seen_width, seen_height = (max(side, 1.0) for side in size(quad))

@@ -8,6 +8,11 @@ import numpy.typing as npt
 
 from ocr import geometry
 
+LONG = 2.0  # a line this many times wider than high shows its slant well, and
+SHORT = 1.2  # one this many times to a few degrees only
+SEARCH = np.arange(-3.0, 3.1, 0.25)  # degrees from the slant of short words
+SWERVE = 0.05  # share of the words that must be level for each degree away from it
+LEVEL = 0.15  # text heights between the middles of words that are level
 SAME_ROW = 0.5  # two boxes that share this part of the lower one's height stand in one row
 COLUMN_WIDTH = 8.0  # text heights; narrower blocks side by side are the cells of a table
 COLUMN_LINES = 3  # at least, on both sides of a gutter
@@ -29,14 +34,33 @@ def reading_order(quads: npt.NDArray[np.float32]) -> list[int]:
 
 def _deskewed(quads: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Turn all quads by the slant that most of the long lines share."""
-    along = quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]
-    across = quads[:, 3] - quads[:, 0] + quads[:, 2] - quads[:, 1]
-    long = np.linalg.norm(along, axis=1) > 2 * np.linalg.norm(across, axis=1)
-    if not long.any():
+    along = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
+    across = (quads[:, 3] - quads[:, 0] + quads[:, 2] - quads[:, 1]) / 2
+    widths, heights = np.linalg.norm(along, axis=1), np.linalg.norm(across, axis=1)
+    angles = np.arctan2(along[:, 1], along[:, 0])
+    if (widths > LONG * heights).any():
+        angle = float(np.median(angles[widths > LONG * heights]))
+    elif (widths > SHORT * heights).any():
+        rough = float(np.median(angles[widths > SHORT * heights]))
+        level = LEVEL * float(np.median(np.minimum(widths, heights)))
+        angle = _levelling(quads.mean(axis=1), rough, level)
+    else:
         return quads
-    angle = float(np.median(np.arctan2(along[long, 1], along[long, 0])))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
     return np.asarray(quads @ turn, np.float32)
+
+
+def _levelling(middles: npt.NDArray[np.float32], rough: float, level: float) -> float:
+    """The angle near `rough` at which most words stand level with another one.
+
+    The slant of short words is not known well enough for words that stand far apart.
+    """
+    angles = rough + np.deg2rad(SEARCH)
+    heights = np.sort(
+        np.outer(-np.sin(angles), middles[:, 0]) + np.outer(np.cos(angles), middles[:, 1])
+    )
+    found = (np.diff(heights, axis=1) < level).sum(axis=1)
+    return float(angles[np.argmax(found - SWERVE * len(middles) * np.abs(SEARCH))])
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ Detect = Callable[[Pixels], Awaitable[Boxes]]
 Recognise = Callable[[PackedLines], Awaitable[list[Reading]]]
 
 UNSURE = 0.8  # a line read with less confidence is read once more, turned
+UPSIDE_DOWN = 2  # quarter turns
 SURE = 0.85  # what the turned reading must reach to be believed
 
 
@@ -45,10 +46,7 @@ class Pipeline:
         height, width = page.shape[:2]
         found = await self._read_lines(page, await self._locate(page))
         kept = [line for line in found if line.text and line.confidence >= self.min_confidence]
-        order = reading_order(np.array([line.quad for line in kept]).reshape(-1, 4, 2))
-        if _upside_down(kept):
-            order.reverse()
-        return Page(width, height, [kept[i] for i in order])
+        return Page(width, height, [kept[i] for i in reading_order(_as_held(kept))])
 
     async def _locate(self, page: Pixels) -> npt.NDArray[np.float32]:
         height, width = page.shape[:2]
@@ -68,8 +66,11 @@ class Pipeline:
         first = [(quad, 1 if geometry.stands(quad) else 0) for quad in quads]
         found = await self._read(page, first)
         await self._retry(page, found, [i for i, line in enumerate(found) if _unsure(line)])
-        if _upside_down(found):  # then so are the lines that seemed to make sense
-            await self._retry(page, found, [i for i, line in enumerate(found) if not line.turns])
+        wrong = (_most_turns(found) + 2) % 4
+        if wrong != UPSIDE_DOWN:  # what made sense the other way round makes more sense this way
+            await self._retry(
+                page, found, [i for i, line in enumerate(found) if line.turns == wrong]
+            )
         return found
 
     async def _retry(self, page: Pixels, found: list[Line], chosen: Sequence[int]) -> None:
@@ -116,6 +117,17 @@ def _other_turns(line: Line) -> list[int]:
     return [opposite, 0] if geometry.stands(line.quad) else [opposite]
 
 
-def _upside_down(found: Sequence[Line]) -> bool:
-    """Whether most lines of a page are."""
-    return 2 * sum(line.turns == 2 for line in found) > len(found)
+def _most_turns(found: Sequence[Line]) -> int:
+    """The direction in which most of a page's characters run."""
+    letters = np.zeros(4, int)
+    for line in found:
+        letters[line.turns] += len(line.text)
+    return int(letters.argmax())
+
+
+def _as_held(found: Sequence[Line]) -> npt.NDArray[np.float32]:
+    """The lines' quads as they lie when the page is held so that most of its text is upright."""
+    quads = np.array([line.quad for line in found], np.float32).reshape(-1, 4, 2)
+    for _ in range(_most_turns(found)):
+        quads = np.roll(np.stack([quads[..., 1], -quads[..., 0]], axis=2), -1, axis=1)
+    return quads

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -68,12 +69,27 @@ def _open(path: Path, device: Device, threads: int) -> Any:
     options.enable_mem_pattern = False
     # Waiting threads sleep: they would take the cores from the other runner.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if device == "cpu":
+        _share_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 3
     wanted = check_device(device)
     session = onnxruntime.InferenceSession(str(path), options, providers=[wanted])
     if session.get_providers()[0] != wanted:
         raise DeviceUnavailable(f"device {device!r} was asked for, but {wanted} did not start")
     return session
+
+
+@cache
+def _share_memory() -> None:
+    """Let all networks of this process take their CPU memory from one arena."""
+    import onnxruntime as ort
+
+    memory = ort.OrtMemoryInfo(
+        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+    )
+    # No limit; grow by what is asked for, not by powers of two; defaults for the rest.
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, 1, -1, -1))
 
 
 def check_device(device: Device) -> str:

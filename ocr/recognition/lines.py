@@ -33,7 +33,7 @@ class PackedLines:
         Raises ValueError if the array is not as long as its widths say.
         """
         ends = np.cumsum([self.height * width * 3 for width in self.widths])
-        if len(self.widths) == 0 or ends[-1] != self.pixels.size:
+        if min(self.widths, default=0) < 1 or ends[-1] != self.pixels.size:
             raise ValueError(
                 f"{self.pixels.size} bytes are not lines of {sum(self.widths)} columns"
             )

@@ -32,7 +32,7 @@ class Recogniser:
         (measured: slower, its activations leave the cache), and a line cannot be touched by
         what stands beside it.
         """
-        unpacked = [_unpack(request) for request in requests]
+        unpacked = [_unpack(request, self.model) for request in requests]
         work = [line for found in unpacked if not isinstance(found, OcrError) for line in found]
         readings = iter(self.network.map(self._read, work) if work else [])
         answers: list[list[Reading] | OcrError] = []
@@ -55,7 +55,9 @@ class Recogniser:
             return InferenceFailed(f"recognition: {error}")
 
 
-def _unpack(request: PackedLines) -> list[Pixels] | OcrError:
+def _unpack(request: PackedLines, model: RecognitionModel) -> list[Pixels] | OcrError:
+    if request.height != model.height:
+        return InferenceFailed(f"recognition: lines are {request.height} pixels high")
     try:
         return request.unpack()
     except ValueError as error:

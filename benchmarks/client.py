@@ -1,0 +1,58 @@
+"""Asks the service to read pictures, as any client of POST /ocr_system would."""
+
+import base64
+import json
+from typing import Any
+
+import aiohttp
+from metrics import TextLine
+
+PATH = "/ocr_system"
+TIMEOUT = aiohttp.ClientTimeout(total=300)  # seconds
+
+
+class ReadFailed(Exception):
+    """A picture was not read; the message begins with the error's code."""
+
+
+def connect(connections: int = 1) -> aiohttp.ClientSession:
+    """A session that keeps at most so many connections open. To be used with `async with`."""
+    connector = aiohttp.TCPConnector(limit=connections)
+    return aiohttp.ClientSession(connector=connector, timeout=TIMEOUT)
+
+
+def body(picture: bytes) -> bytes:
+    """The request for one picture."""
+    return json.dumps({"images": [base64.b64encode(picture).decode("ascii")]}).encode("ascii")
+
+
+async def read(session: aiohttp.ClientSession, url: str, request: bytes) -> list[TextLine]:
+    """Send a request for one picture to the service at `url`.
+
+    Raises ReadFailed if the service cannot be reached or did not read the picture.
+    """
+    try:
+        headers = {"Content-Type": "application/json"}
+        async with session.post(url.rstrip("/") + PATH, data=request, headers=headers) as response:
+            status, content = response.status, await response.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise ReadFailed(f"NO_ANSWER: {type(error).__name__} {error}") from error
+    return _lines(status, content)
+
+
+def _lines(status: int, content: bytes) -> list[TextLine]:
+    try:
+        answer = json.loads(content)
+        if "results" not in answer:  # the request as a whole failed
+            raise ReadFailed(f"{answer['error']['code']}: {answer['error']['message']}")
+        (lines,), (error,) = answer["results"], answer["errors"]
+        if error is not None:
+            raise ReadFailed(f"{error['code']}: {error['message']}")
+        return [_line(line) for line in lines]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReadFailed(f"HTTP_{status}: unexpected answer {content[:200]!r}") from error
+
+
+def _line(answer: dict[str, Any]) -> TextLine:
+    corners = tuple((float(x), float(y)) for x, y in answer["text_region"])
+    return TextLine(corners, answer["text"], answer["confidence"])

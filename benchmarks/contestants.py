@@ -1,0 +1,181 @@
+"""What takes part in the throughput benchmark: the service, and readers it is compared with."""
+
+import asyncio
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import IO, Protocol
+
+import client
+import psutil
+from driving import Answer, Drive, drive
+from machine import Meter, Usage
+
+ROOT = Path(__file__).parents[1]
+WARM_UP = 4  # requests, or one a client if there are more
+START = 180.0  # seconds that the service may take to be ready
+STOP = 20.0  # seconds that it may take to end
+
+
+@dataclass(frozen=True)
+class Run:
+    """One contestant's way through all pictures, and what its processes used on it."""
+
+    drive: Drive
+    usage: Usage | None
+
+
+class Contestant(Protocol):
+    """Reads all pictures with so many clients at once, after a warm-up that is not timed."""
+
+    def run(self, clients: int) -> Run: ...
+
+
+class Service:
+    """The service at `url`; what it uses is measured if the process `pid` is known."""
+
+    def __init__(self, url: str, pid: int | None, paths: Sequence[Path]) -> None:
+        self._url, self._pid = url, pid
+        self._bodies = [client.body(path.read_bytes()) for path in paths]
+
+    def run(self, clients: int) -> Run:
+        return asyncio.run(self._run(clients))
+
+    async def _run(self, clients: int) -> Run:
+        async with AsyncExitStack() as stack:
+            sessions = [await stack.enter_async_context(client.connect()) for _ in range(clients)]
+            readers = [partial(client.read, session, self._url) for session in sessions]
+            await drive(readers, list(islice(cycle(self._bodies), max(WARM_UP, clients))))
+            with _meter(self._pid) as meter:
+                driven = await drive(readers, self._bodies)
+            return Run(driven, None if meter is None else meter.usage())
+
+
+class Worker:
+    """A reader in a process of its own; `kind` is one that worker.py knows."""
+
+    def __init__(self, process: "subprocess.Popen[str]", count: int) -> None:
+        self._process = process
+        self._count = count
+
+    def run(self, clients: int) -> Run:
+        warm_up = islice(cycle(range(self._count)), max(WARM_UP, clients))
+        self._drive(list(warm_up), clients)
+        with Meter(self._process.pid) as meter:
+            driven = self._drive(list(range(self._count)), clients)
+        return Run(driven, meter.usage())
+
+    def _drive(self, order: list[int], clients: int) -> Drive:
+        answer = _ask(self._process, {"order": order, "clients": clients})
+        assert isinstance(answer, dict)
+        return Drive(answer["seconds"], [Answer(**item) for item in answer["answers"]])
+
+
+@contextmanager
+def worker(kind: str, paths: Sequence[Path]) -> Iterator[Worker]:
+    """Start a worker over these pictures and wait until it has loaded; ends it at last."""
+    command = [sys.executable, str(Path(__file__).with_name("worker.py")), kind]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    with process:  # closes its input, which ends it
+        try:
+            _ask(process, [str(path.resolve()) for path in paths])
+            yield Worker(process, len(paths))
+        except BaseException:
+            process.kill()
+            raise
+
+
+@contextmanager
+def served() -> Iterator[tuple[str, int]]:
+    """Start the service of this repository on a free port; gives its URL and process id.
+
+    Raises RuntimeError with the end of its output if it does not become ready.
+    """
+    port = _free_port()
+    command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:OCR"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_until_ready(process, port, log)
+            yield f"http://127.0.0.1:{port}", process.pid
+        finally:
+            _stop(process)
+
+
+def _meter(pid: int | None) -> "Meter | nullcontext[None]":
+    return nullcontext() if pid is None else Meter(pid)
+
+
+def _ask(process: "subprocess.Popen[str]", question: object) -> object:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    answer = ""
+    with suppress(BrokenPipeError):  # it has ended, as below
+        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+    if not answer:
+        raise RuntimeError(f"a worker ended too soon: {process.args!r}")
+    parsed: object = json.loads(answer)
+    return parsed
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
+    end = time.monotonic() + START
+    while not _ready(port):
+        if process.poll() is not None or time.monotonic() > end:
+            log.seek(0)
+            output = log.read().decode("utf-8", "replace")
+            raise RuntimeError(f"the service did not become ready\n{output[-4000:]}")
+        time.sleep(0.2)
+
+
+def _ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):  # nobody listens yet
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and, should they outlive it, its descendants."""
+    if process.poll() is not None:
+        return
+    tree = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    try:
+        process.wait(STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs(tree, timeout=5)
+    for child in alive:
+        child.kill()

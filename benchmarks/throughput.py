@@ -1,0 +1,279 @@
+"""Measures how fast the service reads, and what it uses, under N clients at once.
+
+    python benchmarks/throughput.py ../shared/data [--set en_pdf ...] [--clients 1,8]
+        [--url http://127.0.0.1:9533 [--pid PID]] [--rounds 3] [--rapidocr] [--in-process]
+        [--limit N] [--json FILE]
+
+Each client sends one picture a request over a connection of its own. Without --url the service
+of this repository is started for the run and stopped after it. --rapidocr runs the rapidocr
+library with its defaults on the same pictures, one after the other; --in-process the same
+pipeline without HTTP and runners, as many pages at once as there are clients. Both run in a
+process of their own. Contestants take turns, --rounds times; medians are shown, with the lowest
+and the highest in brackets.
+"""
+
+import argparse
+import math
+import random
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import contestants
+import datasets
+import machine
+from contestants import Contestant, Run
+from tables import table
+
+SETS = ("en_receipt_sroie", "en_form_funsd", "zh_pdf", "zh_web_mtwi", "zh_mixed_agent")
+SEED = 20
+MEGABYTE = 1e6
+
+SERVICE, IN_PROCESS, RAPIDOCR = "service", "in-process", "rapidocr"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One run in numbers: pictures and lines a second, milliseconds, seconds, bytes.
+
+    CPU and memory are None where the process is not known. Only pictures that were read count.
+    """
+
+    images_a_second: float
+    lines_a_second: float
+    p50_ms: float
+    p95_ms: float
+    cpu_seconds_an_image: float | None
+    peak_bytes: int | None
+    peak_process_bytes: int | None
+    failed: int
+
+
+@dataclass
+class Record:
+    """A contestant with a number of clients, and its run in each round."""
+
+    name: str
+    contestant: Contestant
+    clients: int
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def figures(self) -> list[Figures]:
+        return [figures(run) for run in self.runs]
+
+
+def figures(run: Run) -> Figures:
+    """Raises ValueError if not one picture was read."""
+    read = [answer for answer in run.drive.answers if answer.lines is not None]
+    if not read:
+        raise ValueError(f"no picture was read: {run.drive.answers[0].error}")
+    times = sorted(1000 * answer.seconds for answer in read)
+    usage = run.usage
+    return Figures(
+        images_a_second=len(read) / run.drive.seconds,
+        lines_a_second=sum(answer.lines or 0 for answer in read) / run.drive.seconds,
+        p50_ms=statistics.median(times),
+        p95_ms=times[math.ceil(0.95 * len(times)) - 1],
+        cpu_seconds_an_image=usage.cpu_seconds / len(read) if usage else None,
+        peak_bytes=usage.peak_bytes if usage else None,
+        peak_process_bytes=usage.peak_process_bytes if usage else None,
+        failed=len(run.drive.answers) - len(read),
+    )
+
+
+def changed(records: Sequence[Record], record: Record) -> list[int]:
+    """Positions of pictures, one an answer, whose number of lines was another one the first time
+    that this contestant read them, with however many clients."""
+    first: dict[int, int] = {}
+    positions = []
+    for other in records:
+        for run in other.runs if other.name == record.name else ():
+            for i, answer in enumerate(run.drive.answers):
+                if answer.lines is None or answer.lines == first.setdefault(i, answer.lines):
+                    continue
+                if other is record:
+                    positions.append(i)
+    return positions
+
+
+def pictures(options: argparse.Namespace) -> list[Path]:
+    """The pictures of the sets, shuffled the same way each time."""
+    names = options.set or SETS
+    sets = datasets.truth_sets(options.folder, names)
+    paths = [truth.folder / image for truth in sets for image in truth.truth]
+    random.Random(SEED).shuffle(paths)
+    return paths[: options.limit]
+
+
+def enter(stack: ExitStack, options: argparse.Namespace, paths: Sequence[Path]) -> list[Record]:
+    """Start all contestants, in the order in which they take turns; `stack` stops them."""
+    url, pid = options.url, options.pid
+    if url is None:
+        url, pid = stack.enter_context(contestants.served())
+    service = contestants.Service(url, pid, paths)
+    records = [Record(SERVICE, service, clients) for clients in options.clients]
+    if options.in_process:
+        pipeline = stack.enter_context(contestants.worker(IN_PROCESS, paths))
+        records += [Record(IN_PROCESS, pipeline, clients) for clients in options.clients]
+    if options.rapidocr:
+        library = stack.enter_context(contestants.worker(RAPIDOCR, paths))
+        records.append(Record(RAPIDOCR, library, 1))
+    return records
+
+
+def compete(records: Sequence[Record], rounds: int) -> None:
+    """Let the contestants take turns."""
+    for number in range(1, rounds + 1):
+        for record in records:
+            run = record.contestant.run(record.clients)
+            record.runs.append(run)
+            print(
+                f"round {number}, {record.name}, {record.clients} clients: "
+                f"{figures(run).images_a_second:.2f} images/s",
+                file=sys.stderr,
+            )
+
+
+def spread(values: Sequence[float | None], form: Callable[[float], str]) -> str:
+    """The median and, of several values, the lowest and the highest."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    middle = form(statistics.median(known))
+    return middle if len(known) == 1 else f"{middle} [{form(min(known))}..{form(max(known))}]"
+
+
+def show(records: Sequence[Record]) -> str:
+    """A row a contestant and number of clients."""
+    header = ["contestant", "clients", "images/s", "lines/s", "p50 ms", "p95 ms"]
+    header += ["CPU s/image", "peak MB", "largest MB", "failed", "changed"]
+    return table(header, [_row(records, record) for record in records])
+
+
+def _row(records: Sequence[Record], record: Record) -> list[str]:
+    runs = record.figures
+    return [
+        record.name,
+        str(record.clients),
+        spread([run.images_a_second for run in runs], "{:.2f}".format),
+        spread([run.lines_a_second for run in runs], "{:.1f}".format),
+        spread([run.p50_ms for run in runs], "{:.0f}".format),
+        spread([run.p95_ms for run in runs], "{:.0f}".format),
+        spread([run.cpu_seconds_an_image for run in runs], "{:.3f}".format),
+        spread([run.peak_bytes for run in runs], _megabytes),
+        spread([run.peak_process_bytes for run in runs], _megabytes),
+        str(sum(run.failed for run in runs)),
+        str(len(changed(records, record))),
+    ]
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / MEGABYTE:.0f}"
+
+
+def ratios(records: Sequence[Record]) -> dict[str, list[float]]:
+    """How many times as many images a second the service reads as others do, by round."""
+    found = {}
+    for service in (record for record in records if record.name == SERVICE):
+        for other in records:
+            alike = other.name == RAPIDOCR or other.clients == service.clients
+            if other.name == SERVICE or not alike:
+                continue
+            found[f"service with {service.clients} clients / {other.name}"] = [
+                ours.images_a_second / theirs.images_a_second
+                for ours, theirs in zip(service.figures, other.figures, strict=True)
+            ]
+    return found
+
+
+def show_troubles(records: Sequence[Record], paths: Sequence[Path]) -> None:
+    """Name what failed and what was read differently, on stderr."""
+    for record in records:
+        for run in record.runs:
+            for path, answer in zip(paths, run.drive.answers, strict=True):
+                if answer.lines is None:
+                    print(f"{record.name}: {path} failed: {answer.error}", file=sys.stderr)
+        for i in changed(records, record):
+            print(f"{record.name}: {paths[i]} had another number of lines", file=sys.stderr)
+
+
+def content(
+    options: argparse.Namespace, records: Sequence[Record], paths: Sequence[Path]
+) -> dict[str, object]:
+    """Everything, for a JSON file."""
+    return {
+        "machine": machine.facts(),
+        "sets": list(options.set or SETS),
+        "pictures": [str(path.relative_to(options.folder)) for path in paths],
+        "url": options.url,
+        "contestants": [
+            {
+                "name": record.name,
+                "clients": record.clients,
+                "changed": len(changed(records, record)),
+                "rounds": [asdict(numbers) for numbers in record.figures],
+                "runs": [asdict(run) for run in record.runs],
+            }
+            for record in records
+        ],
+        "images_a_second_ratios": ratios(records),
+    }
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="holds the truth files and their pictures")
+    parser.add_argument("--set", nargs="+", metavar="NAME", help="default: " + " ".join(SETS))
+    parser.add_argument("--clients", type=_counts, default=(8,), help="at once, as 8 or 1,8")
+    parser.add_argument("--url", help="of a service that runs already")
+    parser.add_argument("--pid", type=int, help="of that service, to measure what it uses")
+    parser.add_argument("--rounds", type=_count, default=1)
+    parser.add_argument("--rapidocr", action="store_true", help="compare with this library")
+    parser.add_argument("--in-process", action="store_true", help="compare with the pipeline")
+    parser.add_argument("--limit", type=_count, help="take only so many pictures")
+    parser.add_argument("--json", type=Path, help="write everything to this file")
+    options = parser.parse_args(arguments)
+    if options.pid is not None and options.url is None:
+        parser.error("--pid goes with --url")
+    return options
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(part) for part in text.split(","))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        paths = pictures(options)
+        with ExitStack() as stack:
+            records = enter(stack, options, paths)
+            compete(records, options.rounds)
+    except (RuntimeError, ValueError) as error:
+        print(f"throughput: {error}", file=sys.stderr)
+        return 1
+    print(machine.describe())
+    print(f"{len(paths)} pictures of {', '.join(options.set or SETS)}; rounds: {options.rounds}\n")
+    print(show(records))
+    for name, values in ratios(records).items():
+        print(f"\n{name}, images/s: {spread(values, '{:.2f}'.format)}", end="")
+    print()
+    show_troubles(records, paths)
+    if options.json is not None:
+        machine.write_json(options.json, content(options, records, paths))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

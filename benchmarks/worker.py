@@ -1,0 +1,91 @@
+"""A reader in a process of its own, so that what it uses can be measured. Run by throughput.py.
+
+    python benchmarks/worker.py in-process|rapidocr
+
+The first line of input is a list of picture files; when they and the networks are loaded, the
+worker answers null. Each further line {"clients": n, "order": [position, ...]} reads the pictures
+at those positions and is answered with the drive. All lines are JSON; the end of input ends it.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+
+from driving import Answer, Drive, drive
+
+Run = Callable[[Sequence[int], int], Drive]
+
+
+def in_process(paths: Sequence[Path]) -> Run:
+    """The pipeline without HTTP and runners, reading bytes, so many pages at once."""
+    import inprocess
+
+    pipeline = inprocess.pipeline()
+    pictures = [path.read_bytes() for path in paths]
+
+    def run(order: Sequence[int], clients: int) -> Drive:
+        readers = [lambda picture: inprocess.read(pipeline, picture)] * clients
+        return asyncio.run(drive(readers, [pictures[i] for i in order]))
+
+    return run
+
+
+def rapidocr(paths: Sequence[Path]) -> Run:
+    """The rapidocr library with its defaults, reading files one after the other."""
+    from rapidocr import RapidOCR
+    from rapidocr.utils.output import RapidOCROutput
+
+    engine = RapidOCR()
+
+    def count(output: object) -> int:
+        assert isinstance(output, RapidOCROutput)  # the other kinds are for parts of the way
+        return len(output.txts or ())
+
+    def read(path: Path) -> Answer:
+        start = time.perf_counter()
+        try:
+            lines = count(engine(path))
+        except Exception as error:  # it documents none; any other picture can still be read
+            return Answer(time.perf_counter() - start, None, repr(error))
+        return Answer(time.perf_counter() - start, lines)
+
+    def run(order: Sequence[int], clients: int) -> Drive:
+        if clients != 1:
+            raise ValueError("rapidocr reads one picture at a time")
+        start = time.perf_counter()
+        answers = [read(paths[i]) for i in order]
+        return Drive(time.perf_counter() - start, answers)
+
+    return run
+
+
+KINDS = {"in-process": in_process, "rapidocr": rapidocr}
+
+
+def answer_channel() -> TextIO:
+    """The standard output, which from now on is the error output for everyone else."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return channel
+
+
+def serve(kind: str, channel: TextIO) -> None:
+    """Load, then run what is asked for, until the input ends."""
+    logging.disable(logging.WARNING)  # rapidocr tells of every network it loads
+    run = KINDS[kind]([Path(name) for name in json.loads(sys.stdin.readline())])
+    print("null", file=channel, flush=True)
+    for line in sys.stdin:
+        command = json.loads(line)
+        done = run(command["order"], command["clients"])
+        print(json.dumps(asdict(done)), file=channel, flush=True)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], answer_channel())

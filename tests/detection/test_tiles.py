@@ -1,0 +1,255 @@
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from ocr.catalogue import PRESETS
+from ocr.detection import tiles
+from ocr.document import Quad
+from ocr.model import DetectionModel
+
+_MODEL = PRESETS["ppocr"].detection.model
+assert isinstance(_MODEL, DetectionModel)
+MODEL: DetectionModel = _MODEL
+
+SIZES = {
+    "ordinary": (1240, 1754),
+    "photograph": (4032, 3024),
+    "small": (400, 300),
+    "just below the short side": (800, 730),
+    "tiny": (60, 24),
+    "one pixel": (1, 1),
+    "one row": (500, 1),
+    "strip": (463, 16_000),
+    "banner": (12_920, 43),
+    "hundred megapixels": (10_000, 10_000),
+    "square": (3000, 3000),
+    "long, hardly tiled": (600, 2001),
+}
+Boxes = npt.NDArray[np.float32]
+size_of_page = pytest.mark.parametrize(("width", "height"), SIZES.values(), ids=SIZES.keys())
+
+
+def box(left: float, top: float, right: float, bottom: float) -> Quad:
+    corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
+    return np.array(corners, np.float32)
+
+
+def shown(width: int, height: int, plan: tiles.Plan) -> list[tiles.Tile]:
+    return tiles.prepare(np.full((height, width, 3), 200, np.uint8), plan, MODEL)
+
+
+@cache
+def first_shown(width: int, height: int) -> tuple[tiles.Plan, list[tiles.Tile]]:
+    plan = tiles.first_look(width, height, MODEL)
+    return plan, shown(width, height, plan)
+
+
+def seen_by(tile: tiles.Tile, plan: tiles.Plan, page: tuple[int, int], quads: list[Quad]) -> Boxes:
+    """What a network that finds all text would answer for a tile: the lines, cut at its edges."""
+    scale = np.array([plan.width / page[0], plan.height / page[1]], np.float32)
+    rows = []
+    for quad in quads:
+        field = quad * scale
+        cut = np.clip(field, tile.box[:2], tile.box[2:])
+        if min(np.ptp(cut, axis=0)) > 3:
+            local = cut - np.array(tile.box[:2]) + np.array(tile.inset)
+            rows.append(np.append(local.ravel(), 0.9))
+    return np.array(rows, np.float32).reshape(-1, 9)
+
+
+def round_trip(width: int, height: int, quads: list[Quad]) -> Boxes:
+    plan, parts = first_shown(width, height)
+    found = [seen_by(tile, plan, (width, height), quads) for tile in parts]
+    return tiles.restore(parts, found, plan, width, height)
+
+
+@size_of_page
+def test_tiles_are_what_the_network_takes_and_bounded(width: int, height: int) -> None:
+    _, parts = first_shown(width, height)
+    assert 1 <= len(parts) <= tiles.MAX_TILES
+    for tile in parts:
+        tile_height, tile_width, channels = tile.pixels.shape
+        assert channels == 3
+        assert tile.pixels.dtype == np.uint8
+        assert tile.pixels.flags.c_contiguous
+        assert tile_height % MODEL.multiple == 0 < tile_height
+        assert tile_width % MODEL.multiple == 0 < tile_width
+        assert max(tile_height, tile_width) <= MODEL.long_side
+        assert tile_height * tile_width <= 1.05 * tiles.MAX_FIELD
+
+
+@size_of_page
+def test_tiles_cover_the_field(width: int, height: int) -> None:
+    plan = tiles.first_look(width, height, MODEL)
+    for low, high, length in ((0, 2, plan.width), (1, 3, plan.height)):
+        stretches = sorted({(tile[low], tile[high]) for tile in plan.tiles})
+        assert stretches[0][0] == 0
+        assert stretches[-1][1] == length
+        for (_, end), (start, _) in pairwise(stretches):
+            assert end - start >= tiles.OVERLAP - 1
+
+
+@size_of_page
+def test_the_page_keeps_its_proportions(width: int, height: int) -> None:
+    plan = tiles.first_look(width, height, MODEL)
+    assert plan.width == pytest.approx(width * plan.scale, abs=MODEL.multiple / 2 + 1)
+    assert plan.height == pytest.approx(height * plan.scale, abs=MODEL.multiple / 2 + 1)
+
+
+def test_an_ordinary_page_is_one_tile_and_nearly_its_own_size() -> None:
+    plan = tiles.first_look(1240, 1754, MODEL)
+    assert len(plan.tiles) == 1
+    assert plan.scale == 1.0
+
+
+def test_a_strip_and_a_banner_keep_their_detail() -> None:
+    for width, height in (SIZES["strip"], SIZES["banner"]):
+        plan = tiles.first_look(width, height, MODEL)
+        assert plan.scale >= 1.0
+        assert len(plan.tiles) > 5
+
+
+def test_a_small_picture_is_enlarged_but_not_without_end() -> None:
+    assert 1.0 < tiles.first_look(400, 300, MODEL).scale <= tiles.MAX_ENLARGEMENT
+    assert tiles.first_look(60, 24, MODEL).scale == tiles.MAX_ENLARGEMENT
+
+
+def test_a_tiny_picture_gets_a_rim_of_its_own_colour() -> None:
+    page = np.full((24, 60, 3), (10, 120, 200), np.uint8)
+    (tile,) = tiles.prepare(page, tiles.first_look(60, 24, MODEL), MODEL)
+    assert min(tile.inset) >= tiles.RIM
+    assert np.array_equal(np.unique(tile.pixels.reshape(-1, 3), axis=0), [[10, 120, 200]])
+
+
+@pytest.mark.parametrize("name", [name for name in SIZES if not name.startswith("one ")])
+def test_restore_puts_a_box_back_to_its_place(name: str) -> None:
+    width, height = SIZES[name]
+    line = min(0.6 * height, 40.0)
+    quad = box(0.3 * width, 0.2 * height, 0.3 * width + min(0.5 * width, 900), 0.2 * height + line)
+    (found,) = round_trip(width, height, [quad])
+    assert np.abs(found - quad).max() <= 1.0
+
+
+@pytest.mark.parametrize(("width", "height"), [SIZES["one pixel"], SIZES["one row"]])
+def test_restore_of_nothing_and_of_less_than_text(width: int, height: int) -> None:
+    assert round_trip(width, height, []).shape == (0, 4, 2)
+    assert round_trip(width, height, [box(0, 0, width, height)]).shape == (0, 4, 2)
+
+
+def test_restore_keeps_boxes_on_the_page() -> None:
+    plan = tiles.first_look(800, 800, MODEL)
+    row = np.append(box(-9, -9, 900, 60).ravel(), 0.9).astype(np.float32)[np.newaxis]
+    (found,) = tiles.restore(shown(800, 800, plan), [row], plan, 800, 800)
+    assert found.min() >= 0
+    assert found.max() <= 800
+
+
+def strip_edges() -> list[int]:
+    """Where the tiles of the strip begin and end, in pixels of the page."""
+    width, height = SIZES["strip"]
+    plan = tiles.first_look(width, height, MODEL)
+    scale = plan.height / height
+    return sorted({round(edge / scale) for tile in plan.tiles for edge in tile[1::2]})[1:-1]
+
+
+def test_every_line_of_a_strip_comes_out_once_and_whole() -> None:
+    width, height = SIZES["strip"]
+    lines = [box(30, y, 400, y + 30) for y in range(10, height - 40, 47)]
+    found = round_trip(width, height, lines)
+    found = found[np.argsort(found[:, 0, 1])]
+    assert len(found) == len(lines)
+    assert np.abs(found - np.array(lines)).max() <= 1.0
+
+
+@pytest.mark.parametrize("shift", [-29, -15, -2, 0, 1])
+def test_a_line_at_a_tile_edge_comes_out_once_and_whole(shift: int) -> None:
+    width, height = SIZES["strip"]
+    for edge in strip_edges():
+        line = box(30, edge + shift, 400, edge + shift + 30)
+        (found,) = round_trip(width, height, [line])
+        assert np.abs(found - line).max() <= 1.0
+
+
+@pytest.mark.parametrize("gap", [-6, 2, 8])
+def test_two_lines_at_a_tile_edge_stay_two(gap: int) -> None:
+    width, height = SIZES["strip"]
+    for edge in strip_edges():
+        for shift in range(-40, 45, 10):
+            above = box(30, edge + shift - 30, 400, edge + shift)
+            below = box(30, edge + shift + gap, 400, edge + shift + gap + 30)
+            found = round_trip(width, height, [above, below])
+            found = found[np.argsort(found[:, 0, 1])]
+            assert len(found) == 2
+            assert np.abs(found - [above, below]).max() <= 1.0
+
+
+def test_a_line_over_many_tiles_of_a_banner_is_one() -> None:
+    width, height = SIZES["banner"]
+    line = box(40, 6, width - 40, 38)
+    (found,) = round_trip(width, height, [line])
+    assert np.abs(found - line).max() <= 1.0
+
+
+def test_two_lines_over_many_tiles_stay_two() -> None:
+    lines = [box(40, 20, 9000, 80), box(60, 90, 8900, 150)]
+    found = round_trip(9040, 170, lines)
+    found = found[np.argsort(found[:, 0, 1])]
+    assert len(found) == 2
+    assert np.abs(found - np.array(lines)).max() <= 1.0
+
+
+def test_words_in_one_row_of_a_banner_stay_apart() -> None:
+    width, height = SIZES["banner"]
+    words = [box(x, 6, x + 170, 38) for x in range(40, width - 200, 190)]
+    found = round_trip(width, height, words)
+    found = found[np.argsort(found[:, 0, 0])]
+    assert len(found) == len(words)
+    assert np.abs(found - np.array(words)).max() <= 1.0
+
+
+def small_text(height: float, plan: tiles.Plan) -> Boxes:
+    """Fifty lines that are this high in the network's field, on the page."""
+    side = height / plan.scale
+    return np.array([box(10, 10 + 3 * side * i, 900, 10 + 3 * side * i + side) for i in range(50)])
+
+
+def test_small_text_on_a_reduced_page_is_looked_at_closer() -> None:
+    width, height = SIZES["photograph"]
+    first = tiles.first_look(width, height, MODEL)
+    closer = tiles.closer_look(width, height, small_text(8, first), first, MODEL)
+    assert closer is not None
+    assert closer.scale > 1.2 * first.scale
+    assert closer.scale <= 1.0
+    for tile in shown(width, height, closer):
+        assert tile.pixels.shape[0] % MODEL.multiple == tile.pixels.shape[1] % MODEL.multiple == 0
+        assert max(tile.pixels.shape) <= MODEL.long_side
+
+
+def test_a_closer_look_at_a_huge_page_stays_affordable() -> None:
+    width, height = SIZES["hundred megapixels"]
+    first = tiles.first_look(width, height, MODEL)
+    closer = tiles.closer_look(width, height, small_text(4, first), first, MODEL)
+    assert closer is not None
+    pixels = sum(tile.pixels.size // 3 for tile in shown(width, height, closer))
+    assert pixels <= 1.3 * tiles.MAX_TILES * tiles.TILE_LENGTH**2
+
+
+def test_large_text_needs_no_closer_look() -> None:
+    width, height = SIZES["photograph"]
+    first = tiles.first_look(width, height, MODEL)
+    assert tiles.closer_look(width, height, small_text(30, first), first, MODEL) is None
+
+
+def test_an_unreduced_page_needs_no_closer_look() -> None:
+    first = tiles.first_look(1240, 1754, MODEL)
+    assert tiles.closer_look(1240, 1754, small_text(6, first), first, MODEL) is None
+
+
+def test_a_much_reduced_page_on_which_nothing_was_found_is_looked_at_closer() -> None:
+    width, height = SIZES["hundred megapixels"]
+    first = tiles.first_look(width, height, MODEL)
+    nothing = np.zeros((0, 4, 2), np.float32)
+    assert tiles.closer_look(width, height, nothing, first, MODEL) is not None

@@ -1,0 +1,93 @@
+"""The calls beside POST /ocr_system, and what a service says that cannot start."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.service.served import Served, serve
+
+
+def test_the_root_leads_to_the_documentation(served: Served) -> None:
+    answer = served.get("/")
+    assert answer.is_redirect and answer.headers["location"] == "docs"
+
+
+def test_the_documentation_needs_nobody_else(served: Served) -> None:
+    page = served.get("/docs")
+    assert page.status_code == 200
+    assert "//" not in page.text.replace("<!--", "")
+    for asset in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        if not asset.startswith("data:"):
+            assert served.get(f"/{asset}").status_code == 200, asset
+
+
+def test_the_description_names_every_call_with_examples(served: Served) -> None:
+    spec = served.get("/docs.json").json()
+    assert {"/ocr_system", "/predict/ocr_system", "/capabilities", "/health"} <= set(spec["paths"])
+    post = spec["paths"]["/ocr_system"]["post"]
+    schema = post["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["properties"]["images"]["examples"]
+    assert {"200", "400", "413", "422", "503", "504"} <= set(post["responses"])
+    answer = post["responses"]["200"]["content"]["application/json"]["schema"]
+    assert set(answer["properties"]) == {"msg", "results", "status", "errors"}
+
+
+def test_capabilities_say_what_runs(served: Served) -> None:
+    answer = served.get("/capabilities").json()
+    assert answer["device"] == "cpu"
+    assert answer["detection"] == {
+        "model": "ocr-detection:ppocr-v6-small",
+        "provider": "CPUExecutionProvider",
+    }
+    assert answer["recognition"]["model"] == "ocr-recognition:ppocr-v6-small"
+    assert answer["limits"]["max_images"] == 64
+    assert "PNG" in answer["formats"]["input"]
+
+
+def test_health(served: Served) -> None:
+    assert served.get("/health").json() == {"status": "ok"}
+    inference = served.get("/health/inference")
+    assert inference.status_code == 200
+    assert inference.json()["status"] == "ok"
+    for path in ("/livez", "/readyz"):
+        assert served.get(path).status_code == 200
+
+
+def test_metrics_count_what_the_runners_did(served: Served) -> None:
+    served.get("/health/inference")
+    metrics = served.get("/metrics").text
+    counts = re.findall(r'adaptive_batch_size_count\{method_name="(\w+)".*\} ([\d.]+)', metrics)
+    assert {name for name, count in counts if float(count) >= 1} == {"detect", "recognise"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [("/nothing", 404, "NOT_FOUND"), ("/ocr_system", 405, "METHOD_NOT_ALLOWED")],
+)
+def test_errors_of_the_framework_have_our_shape(
+    served: Served, path: str, status: int, code: str
+) -> None:
+    answer = served.get(path)
+    assert answer.status_code == status
+    assert answer.json()["error"]["code"] == code
+
+
+def test_a_store_without_models_is_an_error_at_start(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RuntimeError, match="run `python import_models"),
+        serve(tmp_path / "empty", tmp_path / "log"),
+    ):
+        pass
+
+
+def test_a_device_that_is_not_there_is_an_error_at_start(store: Path, tmp_path: Path) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    with (
+        pytest.raises(RuntimeError, match="device 'cuda' was asked for"),
+        serve(store, tmp_path / "log", device="cuda"),
+    ):
+        pass

@@ -1,0 +1,87 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ocr.detection.detector import Detector
+from ocr.errors import ModelDamaged, ModelMissing
+from ocr.model import (
+    CHARSET,
+    DESCRIPTION,
+    NETWORK,
+    DetectionModel,
+    RecognitionModel,
+    describe,
+    read_charset,
+)
+from ocr.recognition.recogniser import Recogniser
+from tests.conftest import PRESET
+
+
+def test_a_description_is_read_as_it_was_written(tmp_path: Path) -> None:
+    for entry in (PRESET.detection, PRESET.recognition):
+        (tmp_path / DESCRIPTION).write_text(entry.model.model_dump_json(), "utf-8")
+        if isinstance(entry.model, DetectionModel):
+            assert describe(tmp_path, DetectionModel) == entry.model
+        else:
+            assert describe(tmp_path, RecognitionModel) == entry.model
+
+
+def test_a_folder_without_description_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match=str(tmp_path)):
+        describe(tmp_path, DetectionModel)
+    with pytest.raises(ModelMissing, match=str(tmp_path / "nowhere")):
+        describe(tmp_path / "nowhere", DetectionModel)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no JSON", "[]", '{"name": "x", "task": "detection"}'])
+def test_a_description_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / DESCRIPTION).write_text(text, "utf-8")
+    with pytest.raises(ModelDamaged, match=DESCRIPTION):
+        describe(tmp_path, DetectionModel)
+
+
+def test_a_description_with_a_setting_too_many_is_refused(tmp_path: Path) -> None:
+    text = PRESET.recognition.model.model_dump_json()
+    (tmp_path / DESCRIPTION).write_text(text[:-1] + ', "colour": "red"}', "utf-8")
+    with pytest.raises(ModelDamaged, match="colour"):
+        describe(tmp_path, RecognitionModel)
+
+
+def test_a_model_of_the_other_kind_is_refused(model_folders: tuple[Path, Path]) -> None:
+    detection, recognition = model_folders
+    with pytest.raises(ModelDamaged, match="DetectionModel"):
+        Detector(recognition)
+    with pytest.raises(ModelDamaged, match="RecognitionModel"):
+        Recogniser(detection)
+
+
+def test_a_model_without_network_is_missing_it(
+    tmp_path: Path, model_folders: tuple[Path, Path]
+) -> None:
+    for kind, folder in zip((Detector, Recogniser), model_folders, strict=True):
+        copy = tmp_path / kind.__name__
+        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(NETWORK))
+        with pytest.raises(ModelMissing, match=NETWORK):
+            kind(copy)
+
+
+def test_a_model_without_characters_is_missing_them(
+    tmp_path: Path, model_folders: tuple[Path, Path]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(model_folders[1], copy, ignore=shutil.ignore_patterns(CHARSET))
+    with pytest.raises(ModelMissing, match=CHARSET):
+        Recogniser(copy)
+
+
+def test_a_charset_keeps_its_order_and_its_spaces(tmp_path: Path) -> None:
+    (tmp_path / CHARSET).write_text("a\n中\n\u3000\n \n", "utf-8")
+    assert read_charset(tmp_path) == ["a", "中", "\u3000", " "]
+
+
+def test_the_stored_charset_ends_with_a_space(model_folders: tuple[Path, Path]) -> None:
+    charset = read_charset(model_folders[1])
+    assert charset[-1] == " "
+    assert len(charset) > 6000
+    assert all(len(character) == 1 for character in charset)

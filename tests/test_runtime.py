@@ -1,0 +1,105 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from ocr.document import Pixels
+from ocr.errors import DeviceUnavailable, InferenceFailed, ModelMissing
+from ocr.geometry import crop
+from ocr.model import NETWORK
+from ocr.recognition import lines
+from ocr.recognition.lines import PackedLines
+from ocr.recognition.recogniser import Recogniser
+from ocr.runtime import Network
+from tests import pictures
+
+HEIGHT = 48
+
+
+@pytest.fixture(scope="module")
+def recogniser(model_folders: tuple[Path, Path]) -> Recogniser:
+    return Recogniser(model_folders[1], threads=2)
+
+
+@pytest.fixture(scope="module")
+def crops() -> list[Pixels]:
+    """Lines of many widths."""
+    drawn = pictures.page((*pictures.CHINESE[:3], *pictures.ENGLISH[:3], *pictures.MIXED[:2]))
+    return [crop(drawn.image, quad, HEIGHT) for _, quad in drawn.lines]
+
+
+def bits(outputs: list[np.ndarray]) -> list[bytes]:
+    return [output.tobytes() for output in outputs]
+
+
+def test_a_missing_network_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match=str(tmp_path / NETWORK)):
+        Network(tmp_path / NETWORK)
+
+
+def test_cuda_is_not_replaced_by_a_cpu(model_folders: tuple[Path, Path]) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime may have a device to run on")
+    with pytest.raises(DeviceUnavailable, match="cuda"):
+        Network(model_folders[1] / NETWORK, "cuda")
+
+
+def test_the_provider_that_runs_is_named(recogniser: Recogniser) -> None:
+    assert recogniser.network.provider == "CPUExecutionProvider"
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_alone_and_side_by_side_give_the_same_bits(
+    model_folders: tuple[Path, Path], crops: list[Pixels], threads: int
+) -> None:
+    model = Recogniser(model_folders[1]).model
+    inputs = [lines.pad(line, model)[np.newaxis] for line in crops]
+    expected = Network(model_folders[1] / NETWORK, threads=1)
+    network = Network(model_folders[1] / NETWORK, threads=threads)
+    alone = [bits(network.run(each)) for each in inputs]
+    beside = [bits(outputs) for outputs in network.map(network.run, inputs)]
+    assert alone == beside == [bits(expected.run(each)) for each in inputs]
+
+
+def test_map_keeps_the_order(recogniser: Recogniser) -> None:
+    assert recogniser.network.map(lambda number: number * 2, range(50)) == list(range(0, 100, 2))
+    assert recogniser.network.map(str, [7]) == ["7"]
+    assert recogniser.network.map(str, []) == []
+
+
+def test_eight_threads_read_what_one_reads(recogniser: Recogniser, crops: list[Pixels]) -> None:
+    requests = [lines.pack([line]) for line in crops]
+    alone = [recogniser.recognise([request]) for request in requests]
+    with ThreadPoolExecutor(8) as pool:
+        beside = list(pool.map(lambda request: recogniser.recognise([request]), requests * 2))
+    assert beside == alone * 2
+
+
+def test_a_line_reads_the_same_beside_others(recogniser: Recogniser, crops: list[Pixels]) -> None:
+    one_by_one = [recogniser.recognise([lines.pack([line])])[0] for line in crops]
+    (together,) = recogniser.recognise([lines.pack(crops)])
+    assert [[reading] for reading in together] == one_by_one  # type: ignore[union-attr]
+    assert recogniser.recognise([lines.pack([line]) for line in crops]) == one_by_one
+
+
+def test_a_bad_request_fails_alone(recogniser: Recogniser, crops: list[Pixels]) -> None:
+    good = lines.pack(crops[:2])
+    too_short = PackedLines(good.pixels[:-3], good.widths, good.height)
+    empty = PackedLines(np.zeros(0, np.uint8), (), good.height)
+    first, *failed, last = recogniser.recognise([good, too_short, empty, good])
+    assert first == last == recogniser.recognise([good])[0]
+    assert [type(each) for each in failed] == [InferenceFailed] * 2
+
+
+def test_no_requests_no_answers(recogniser: Recogniser) -> None:
+    assert recogniser.recognise([]) == []
+
+
+def test_a_failed_call_does_not_count_as_pending(recogniser: Recogniser) -> None:
+    """Or the network would never again use all its threads for a call that is alone."""
+    for _ in range(5):
+        with pytest.raises(Exception, match=r"rank|dimension"):
+            recogniser.network.run(np.zeros((3,), np.uint8))
+    assert recogniser.network._pending == 0
