@@ -1,31 +1,23 @@
 """What takes part in the throughput benchmark: the service, and readers it is compared with."""
 
 import asyncio
-import http.client
 import json
-import os
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 import client
-import psutil
 from driving import Answer, Drive, drive
 from machine import Meter, Usage
 
 ROOT = Path(__file__).parents[1]
 WARM_UP = 4  # requests, or one a client if there are more
-START = 180.0  # seconds that the service may take to be ready
-STOP = 20.0  # seconds that it may take to end
 
 
 @dataclass(frozen=True)
@@ -98,27 +90,6 @@ def worker(kind: str, paths: Sequence[Path]) -> Iterator[Worker]:
             raise
 
 
-@contextmanager
-def served() -> Iterator[tuple[str, int]]:
-    """Start the service of this repository on a free port; gives its URL and process id.
-
-    Raises RuntimeError with the end of its output if it does not become ready.
-    """
-    port = _free_port()
-    command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:OCR"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"}
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_until_ready(process, port, log)
-            yield f"http://127.0.0.1:{port}", process.pid
-        finally:
-            _stop(process)
-
-
 def _meter(pid: int | None) -> "Meter | nullcontext[None]":
     return nullcontext() if pid is None else Meter(pid)
 
@@ -135,47 +106,3 @@ def _ask(process: "subprocess.Popen[str]", question: object) -> object:
         raise RuntimeError(f"a worker ended too soon: {process.args!r}")
     parsed: object = json.loads(answer)
     return parsed
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
-    end = time.monotonic() + START
-    while not _ready(port):
-        if process.poll() is not None or time.monotonic() > end:
-            log.seek(0)
-            output = log.read().decode("utf-8", "replace")
-            raise RuntimeError(f"the service did not become ready\n{output[-4000:]}")
-        time.sleep(0.2)
-
-
-def _ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):  # nobody listens yet
-        return False
-    finally:
-        connection.close()
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and, should they outlive it, its descendants."""
-    if process.poll() is not None:
-        return
-    tree = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()
-    try:
-        process.wait(STOP)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    _, alive = psutil.wait_procs(tree, timeout=5)
-    for child in alive:
-        child.kill()

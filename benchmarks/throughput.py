@@ -25,6 +25,7 @@ from pathlib import Path
 import contestants
 import datasets
 import machine
+import serving
 from contestants import Contestant, Run
 from tables import table
 
@@ -113,7 +114,7 @@ def enter(stack: ExitStack, options: argparse.Namespace, paths: Sequence[Path]) 
     """Start all contestants, in the order in which they take turns; `stack` stops them."""
     url, pid = options.url, options.pid
     if url is None:
-        url, pid = stack.enter_context(contestants.served())
+        url, pid = stack.enter_context(serving.served())
     service = contestants.Service(url, pid, paths)
     records = [Record(SERVICE, service, clients) for clients in options.clients]
     if options.in_process:

@@ -22,7 +22,8 @@ Recognise = Callable[[PackedLines], Awaitable[list[Reading]]]
 
 UNSURE = 0.8  # a line read with less confidence is read once more, turned
 UPSIDE_DOWN = 2  # quarter turns
-SURE = 0.85  # what the turned reading must reach to be believed
+SURE = 0.85  # what a reading must reach to be believed that speaks against the first look
+LABEL_SIDE = 96  # pixels of the shorter side of a picture that may be nothing but a line
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,16 @@ class Pipeline:
         height, width = page.shape[:2]
         found = await self._read_lines(page, await self._locate(page))
         kept = [line for line in found if line.text and line.confidence >= self.min_confidence]
+        if not kept and min(width, height) <= LABEL_SIDE:
+            kept = await self._read_as_label(page)
         return Page(width, height, [kept[i] for i in reading_order(_as_held(kept))])
+
+    async def _read_as_label(self, page: Pixels) -> list[Line]:
+        """Take a small picture for one line: text that fills a picture is often not detected."""
+        height, width = page.shape[:2]
+        whole = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float32)
+        found = await self._read_lines(page, whole)
+        return [line for line in found if line.text and line.confidence >= SURE]
 
     async def _locate(self, page: Pixels) -> npt.NDArray[np.float32]:
         height, width = page.shape[:2]

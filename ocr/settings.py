@@ -14,7 +14,7 @@ from ocr.runtime import Device
 class Settings(BaseSettings):
     """What the service does, from the environment: `max_images` is OCR_MAX_IMAGES and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="OCR_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="OCR_", env_ignore_empty=True, frozen=True)
 
     preset: Literal["ppocr"] = Field(default="ppocr", description="the pair of models")
     device: Device = Field(

@@ -9,16 +9,15 @@ from tests.service.served import Served, serve
 
 
 @pytest.fixture(scope="session")
-def served(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serve(store, tmp_path_factory.mktemp("served") / "log") as running:
+def served(store: Path) -> Iterator[Served]:
+    with serve(store) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def narrow(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def narrow(store: Path) -> Iterator[Served]:
     with serve(
         store,
-        tmp_path_factory.mktemp("narrow") / "log",
         allow_private_urls="1",
         url_timeout_s="1",
         max_images="3",

@@ -76,18 +76,18 @@ def test_errors_of_the_framework_have_our_shape(
 def test_a_store_without_models_is_an_error_at_start(tmp_path: Path) -> None:
     with (
         pytest.raises(RuntimeError, match="run `python import_models"),
-        serve(tmp_path / "empty", tmp_path / "log"),
+        serve(tmp_path / "empty"),
     ):
         pass
 
 
-def test_a_device_that_is_not_there_is_an_error_at_start(store: Path, tmp_path: Path) -> None:
+def test_a_device_that_is_not_there_is_an_error_at_start(store: Path) -> None:
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with (
         pytest.raises(RuntimeError, match="device 'cuda' was asked for"),
-        serve(store, tmp_path / "log", device="cuda"),
+        serve(store, device="cuda"),
     ):
         pass
