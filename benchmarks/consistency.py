@@ -1,6 +1,6 @@
 """Whether the service answers many clients exactly as it answers one.
 
-    python benchmarks/consistency.py FOLDER [--requests 2000] [--clients 16] [--url URL] [--json FILE]
+    python benchmarks/consistency.py FOLDER [--requests 2000] [--clients 16] [--url URL]
 
 Sends every picture of FOLDER's truth sets and of its robustness.jsonl once, one after the other,
 and then a random mix of them, mostly line crops and small pictures, from many clients at a time.
@@ -70,20 +70,20 @@ def mix(kinds: dict[str, list[Path]], count: int) -> list[Path]:
     return [chance.choice(kinds[kind]) for kind in chosen]
 
 
-async def ask(session: aiohttp.ClientSession, url: str, path: Path) -> Outcome:
-    request = client.body(path.read_bytes())
+async def ask(session: aiohttp.ClientSession, url: str, request: bytes) -> Outcome:
     async with session.post(url + client.PATH, data=request) as response:
         return response.status, await response.text()
 
 
 async def ask_all(url: str, paths: list[Path], clients: int) -> list[Outcome]:
     """The answers in order; each client sends its next request when it has an answer."""
+    requests = {path: client.body(path.read_bytes()) for path in set(paths)}
     outcomes: dict[int, Outcome] = {}
     waiting = iter(enumerate(paths))
 
     async def work(session: aiohttp.ClientSession) -> None:
         for number, path in waiting:
-            outcomes[number] = await ask(session, url, path)
+            outcomes[number] = await ask(session, url, requests[path])
 
     async with AsyncExitStack() as stack:
         sessions = [await stack.enter_async_context(client.connect()) for _ in range(clients)]

@@ -23,7 +23,8 @@ STOP = 20.0  # seconds that it may take to end
 def served(**variables: str) -> Iterator[tuple[str, int]]:
     """Start the service of this repository on a free port; gives its URL and process id.
 
-    `variables` are added to its environment. Raises RuntimeError with the end of its output if it does not become ready.
+    `variables` are added to its environment. Raises RuntimeError with the end of its output if it
+    does not become ready.
     """
     port = _free_port()
     command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:OCR"]

@@ -23,7 +23,8 @@ Recognise = Callable[[PackedLines], Awaitable[list[Reading]]]
 UNSURE = 0.8  # a line read with less confidence is read once more, turned
 UPSIDE_DOWN = 2  # quarter turns
 SURE = 0.85  # what a reading must reach to be believed that speaks against the first look
-LABEL_SIDE = 96  # pixels of the shorter side of a picture that may be nothing but a line
+LABEL_SIDES = range(8, 97)  # pixels of the shorter side of a picture that may be just one line,
+LABEL_RATIO = 32  # and how many times longer the other one may be
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Pipeline:
         height, width = page.shape[:2]
         found = await self._read_lines(page, await self._locate(page))
         kept = [line for line in found if line.text and line.confidence >= self.min_confidence]
-        if not kept and min(width, height) <= LABEL_SIDE:
+        if not kept and _may_be_a_label(width, height):
             kept = await self._read_as_label(page)
         return Page(width, height, [kept[i] for i in reading_order(_as_held(kept))])
 
@@ -125,6 +126,11 @@ def _other_turns(line: Line) -> list[int]:
     """Upside down and, for a line that stands, as it is: it may be one tall letter."""
     opposite = (line.turns + 2) % 4
     return [opposite, 0] if geometry.stands(line.quad) else [opposite]
+
+
+def _may_be_a_label(width: int, height: int) -> bool:
+    short, long = min(width, height), max(width, height)
+    return short in LABEL_SIDES and long <= LABEL_RATIO * short
 
 
 def _most_turns(found: Sequence[Line]) -> int:

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,18 @@ from ocr.pipeline import Pipeline
 from tests.conftest import ROOT
 
 DATA = ROOT.parent / "shared" / "data"
+
+PAGE_SETS = (
+    "en_form_funsd",
+    "en_pdf",
+    "en_receipt_sroie",
+    "en_scene_ic15",
+    "zh_mixed_agent",
+    "zh_pdf",
+    "zh_web_mtwi",
+    "zht_street_aicup",
+)
+TOLERANCE = 0.005
 
 pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason=f"no evaluation pictures at {DATA}: accuracy is not checked"
@@ -44,6 +59,23 @@ def test_the_picture_of_the_original_service(reader: Pipeline) -> None:
     document = _read(reader, DATA / "seed" / "default.jpg")
     assert isinstance(document, Document)
     assert document.pages[0].text == "源自天赐馥郁芬芳"
+
+
+def test_accuracy_is_at_least_the_baseline_s(store: Path, tmp_path: Path) -> None:
+    """The baseline reads with the same weights; half a per cent is noise of single lines."""
+    subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "accuracy.py", DATA, "--json", tmp_path / "scores",
+         "--baseline", DATA / "baseline_rapidocr", "--set", *PAGE_SETS],
+        env={**os.environ, "BENTOML_HOME": str(store)}, check=True,
+    )  # fmt: skip
+    worse = []
+    for found in json.loads((tmp_path / "scores").read_text())["sets"]:
+        assert not found["failures"]
+        for score, sign in (("e2e_f", 1), ("1-ned_matched", 1), ("line_found", 1), ("bag_cer", -1)):
+            gain = sign * (found["scores"][score] - found["baseline"][score])
+            if gain < -TOLERANCE:
+                worse.append(f"{found['set']} {score} {gain:+.4f}")
+    assert not worse
 
 
 def test_odd_files_get_what_they_deserve(reader: Pipeline) -> None:
