@@ -40,10 +40,7 @@ for entry in (models.detection, models.recognition):
 IMAGES_AT_ONCE = 2 * settings.batch_pages  # of one request, so that it leaves room for others
 Images = Annotated[
     list[str],
-    Field(
-        description="each a http(s) URL, a data URI or bare base64",
-        examples=[["https://example.com/receipt.jpg", "data:image/png;base64,iVBORw0KGgo..."]],
-    ),
+    Field(description="each a http(s) URL, a data URI or bare base64"),
 ]
 
 web_app = create_app(

@@ -1,11 +1,38 @@
-"""The description at /docs.json: BentoML's, with our errors and the calls that it does not know."""
+"""The description at /docs.json: BentoML's, with our errors, examples and the calls beside it."""
 
+import base64
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+INFO = {
+    "title": "OCR service",
+    "version": metadata.version("ocr-service"),
+    "description": "Chinese and English text out of pictures. POST images to /ocr_system.",
+}
+READ = {
+    "msg": "",
+    "results": [
+        [
+            {
+                "confidence": 0.9907,
+                "text": "OCR 2026",
+                "text_region": [[8, 11], [128, 12], [128, 37], [8, 36]],
+            }
+        ]
+    ],
+    "status": "000",
+    "errors": [None],
+}
+NOT_READ = {
+    "msg": "1 of 1 images could not be read",
+    "results": [[]],
+    "status": "101",
+    "errors": [{"code": "NOT_AN_IMAGE", "message": "not a picture that is read here"}],
+}
 ERRORS = {
     "400": ("BAD_REQUEST", "The body is not what the call takes"),
     "413": ("TOO_MANY_IMAGES", "Too many images, or too long a body"),
-    "422": (None, "No image could be read; `errors` says why, image by image"),
     "503": ("BUSY", "Too many requests in work; Retry-After says when to come again"),
     "504": ("TIMEOUT", "The request took too long"),
 }
@@ -19,23 +46,37 @@ GETS = {
 
 def complete(spec: dict[str, Any]) -> dict[str, Any]:
     """Add what BentoML leaves out to its description of the service, and give it back."""
-    spec["info"].pop("contact", None)
+    spec["info"] = INFO
     for path in spec["paths"].values():
         if "post" in path:
-            answers = path["post"]["responses"]
-            body = answers.get(200, answers.get("200"))["content"]
-            path["post"]["responses"] = {"200": {"description": "Read", "content": body}} | {
-                status: _error(code, text, body) for status, (code, text) in ERRORS.items()
-            }
+            _complete_post(path["post"])
     for route, text in GETS.items():
+        answers = {"200": {"description": text}}
         spec["paths"][route] = {
-            "get": {"tags": ["Infrastructure"], "responses": {"200": {"description": text}}}
+            "get": {"tags": ["Infrastructure"], "summary": text, "responses": answers}
         }
     return spec
 
 
-def _error(code: str | None, text: str, body: dict[str, Any]) -> dict[str, Any]:
-    if code is None:
-        return {"description": text, "content": body}
-    example = {"error": {"code": code, "message": "..."}}
-    return {"description": text, "content": {"application/json": {"example": example}}}
+def _complete_post(post: dict[str, Any]) -> None:
+    post["requestBody"]["content"]["application/json"]["example"] = {"images": [sample()]}
+    answers = post["responses"]
+    schema = answers.get(200, answers.get("200"))["content"]["application/json"]["schema"]
+    post["responses"] = {
+        "200": _answer("At least one image was read", READ, schema),
+        "422": _answer("No image could be read; `errors` says why", NOT_READ, schema),
+    } | {
+        status: _answer(text, {"error": {"code": code, "message": "..."}})
+        for status, (code, text) in ERRORS.items()
+    }
+
+
+def _answer(text: str, example: Any, schema: Any = None) -> dict[str, Any]:
+    content = {"example": example} | ({} if schema is None else {"schema": schema})
+    return {"description": text, "content": {"application/json": content}}
+
+
+def sample() -> str:
+    """A small picture with text as a data URI: the example that the documentation sends."""
+    picture = (Path(__file__).parent / "sample.png").read_bytes()
+    return "data:image/png;base64," + base64.b64encode(picture).decode()

@@ -26,8 +26,10 @@ def test_the_description_names_every_call_with_examples(served: Served) -> None:
     spec = served.get("/docs.json").json()
     assert {"/ocr_system", "/predict/ocr_system", "/capabilities", "/health"} <= set(spec["paths"])
     post = spec["paths"]["/ocr_system"]["post"]
-    schema = post["requestBody"]["content"]["application/json"]["schema"]
-    assert schema["properties"]["images"]["examples"]
+    example = post["requestBody"]["content"]["application/json"]["example"]
+    answer = served.post(example).json()
+    assert answer["results"][0][0]["text"] == "OCR 2026"
+    assert "//" not in spec["info"]["description"]
     assert {"200", "400", "413", "422", "503", "504"} <= set(post["responses"])
     answer = post["responses"]["200"]["content"]["application/json"]["schema"]
     assert set(answer["properties"]) == {"msg", "results", "status", "errors"}
