@@ -14,9 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import onnx
 
-from ocr import conversion
 from ocr.catalogue import PRESETS, Entry
 from ocr.errors import ModelDamaged, ModelError, ModelMissing
 from ocr.model import CHARSET, DESCRIPTION, NETWORK, RecognitionModel
@@ -53,6 +51,10 @@ def fetch(entry: Entry) -> Path:
 
 def convert(entry: Entry, source: Path, folder: Path) -> None:
     """Write a model folder: its description, its network and, for recognition, its characters."""
+    import onnx
+
+    from ocr import conversion
+
     network = onnx.load(source)
     conversion.take_rgb_bytes(network, mean=127.5, std=127.5)
     if isinstance(entry.model, RecognitionModel):
@@ -81,7 +83,7 @@ def check(entry: Entry, source: Path, folder: Path) -> None:
     probe = np.random.default_rng(0).integers(0, 256, (1, height, 160, 3), np.uint8)
     planes = ((probe[..., ::-1].astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2)
     (expected,) = fetched.run(None, {fetched.get_inputs()[0].name: np.ascontiguousarray(planes)})
-    outputs = stored.run(None, {conversion.INPUT: probe})
+    outputs = stored.run(None, {stored.get_inputs()[0].name: probe})
     if isinstance(entry.model, RecognitionModel):
         classes, probabilities = outputs
         same = bool((classes == expected.argmax(axis=2)).all())
@@ -148,6 +150,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for entry in (preset.detection, preset.recognition):
             print(bring_in(entry, options.force), flush=True)
+    except ModuleNotFoundError as error:
+        print(f"import_models: {error}: pip install '.[cpu,import]'", file=sys.stderr)
+        return 1
     except ModelError as error:
         print(f"import_models: {error.code}: {error}", file=sys.stderr)
         return 1

@@ -1,12 +1,12 @@
 """Bytes to upright RGB pages. Limits are checked before pixels are made."""
 
+import contextlib
 import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ocr.document import Pixels
@@ -14,6 +14,8 @@ from ocr.errors import ImageDamaged, ImageTooLarge, NotAnImage
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 PAGED = ("TIFF",)  # formats whose frames are pages; the other formats' frames are an animation
+
+STRIP = 4_000_000  # pixels that are converted at a time
 
 # The limits below are checked here, for every format and with a code of ours.
 Image.MAX_IMAGE_PIXELS = None
@@ -30,21 +32,24 @@ class DecodeLimits:
 
 @dataclass(frozen=True)
 class Frame:
-    """One page that is not decoded yet, its size in pixels as stored; valid until the next one."""
+    """One page that is not decoded yet, its size in pixels as stored."""
 
     width: int
     height: int
     image: Image.Image
 
     def pixels(self) -> Pixels:
-        """Decode it: (height, width, 3) uint8 RGB, upright. Raises ImageDamaged."""
+        """Decode it, once: (height, width, 3) uint8 RGB, upright. Raises ImageDamaged."""
         try:
             self.image.load()
-            return np.asarray(_rgb(_upright(self.image)), np.uint8)
+            _turn_upright(self.image)
+            return _pixels(self.image)
         except MemoryError:
             raise
         except Exception as error:  # Pillow's decoders raise whatever a broken file makes them
             raise ImageDamaged(f"the picture cannot be decoded: {error}") from error
+        finally:
+            self.image.close()  # gives back what Pillow holds of a large page
 
 
 def pages(data: bytes, limits: DecodeLimits) -> Iterator[Pixels]:
@@ -67,10 +72,10 @@ def frames(data: bytes, limits: DecodeLimits) -> Iterator[Frame]:
         raise ImageTooLarge(f"{len(data)} bytes, the limit is {limits.bytes}")
     with _open(data) as image:
         count = _count(image)
-        if count > limits.pages:
-            raise ImageTooLarge(f"{count} pages, the limit is {limits.pages}")
-        for number in range(count):
-            yield _frame(image, number, limits)
+    if count > limits.pages:
+        raise ImageTooLarge(f"{count} pages, the limit is {limits.pages}")
+    for number in range(count):
+        yield _frame(_open(data), number, limits)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -103,31 +108,46 @@ def _frame(image: Image.Image, number: int, limits: DecodeLimits) -> Frame:
     return Frame(width, height, image)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn_upright(image: Image.Image) -> None:
     """Apply the EXIF orientation. Where EXIF itself is broken no orientation is known."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
-        return image
+    with contextlib.suppress(SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = Image.fromarray(_eight_bits(np.asarray(image), image.mode))
+def _pixels(image: Image.Image) -> Pixels:
+    """Make RGB strip by strip: Pillow's conversions would each hold a whole page once more."""
+    width, height = image.size
+    rows = max(1, STRIP // width)
+    strips = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
+    scale = _range(image, strips) if image.mode in ("I", "F") else (0.0, 0.0)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for strip in strips:
+        part = image.crop(strip) if len(strips) > 1 else image
+        pixels[strip[1] : strip[3]] = np.asarray(_rgb(part, *scale))
+    return pixels
+
+
+def _range(image: Image.Image, strips: list[tuple[int, int, int, int]]) -> tuple[float, float]:
+    """The least and the greatest value of a one-channel image; 16-bit files have a known range."""
+    ranges = []
+    for strip in strips:
+        values = np.nan_to_num(np.asarray(image.crop(strip), np.float32))
+        ranges.append((float(values.min()), float(values.max())))
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    if image.mode == "I" and low >= 0 and 255 < high <= 65535:
+        return 0.0, 65535.0
+    return low, high
+
+
+def _rgb(image: Image.Image, low: float, high: float) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        values = np.clip(np.nan_to_num(np.asarray(image, np.float32)), low, high)
+        image = Image.fromarray(((values - low) * (255.0 / max(high - low, 1e-6))).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image)
-        image = white
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        return white
     return image.convert("RGB")
-
-
-def _eight_bits(values: npt.NDArray[np.generic], mode: str) -> npt.NDArray[np.uint8]:
-    """Bring one-channel pixels to 0..255: 16-bit by their range, others by what they hold."""
-    if mode.startswith("I;16"):
-        return (values.astype(np.uint16) >> 8).astype(np.uint8)
-    floats = np.nan_to_num(values.astype(np.float32))
-    low, high = float(floats.min()), float(floats.max())
-    if mode == "I" and low >= 0 and 255 < high <= 65535:
-        low, high = 0.0, 65535.0
-    return ((floats - low) * (255.0 / max(high - low, 1e-6))).astype(np.uint8)

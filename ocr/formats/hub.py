@@ -20,6 +20,7 @@ class HubLine(BaseModel):
         description="four points [x, y] in pixels, clockwise from the top left",
         examples=[[[12, 8], [220, 8], [220, 40], [12, 40]]],
     )
+    page: int | None = Field(default=None, description="only where an image has several, from 1")
 
 
 class HubError(BaseModel):
