@@ -1,6 +1,7 @@
 """OCR, the Bento service: HTTP and nothing else."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, cast
 
 import bentoml
@@ -11,7 +12,7 @@ from ocr import decode, pipeline
 from ocr.budget import Budget
 from ocr.detection.detector import Boxes
 from ocr.document import Document, Pixels
-from ocr.errors import BadRequest, OcrError, TooManyImages
+from ocr.errors import BadRequest, InferenceFailed, OcrError, TooManyImages
 from ocr.formats import hub
 from ocr.model import DetectionModel, RecognitionModel
 from ocr.reader import Reader
@@ -132,8 +133,7 @@ class OCR:
             )
         turns = asyncio.Semaphore(IMAGES_AT_ONCE)
         outcomes = await asyncio.gather(*(self._outcome(image, turns) for image in images))
-        failed = all(isinstance(outcome, OcrError) for outcome in outcomes)
-        return JSONResponse(hub.answer(outcomes), 422 if failed else 200)
+        return JSONResponse(hub.answer(outcomes), _status(outcomes))
 
     async def _outcome(self, image: str, turns: asyncio.Semaphore) -> Document | OcrError:
         async with turns:
@@ -148,6 +148,13 @@ class OCR:
     async def _recognise(self, lines: PackedLines) -> list[Reading]:
         answer = await call_one(self.recognition.to_async.recognise, send_lines(lines))
         return receive_readings(answer)
+
+
+def _status(outcomes: Sequence[Document | OcrError]) -> int:
+    """200 if anything was read; else whose fault it is, the images' or the server's."""
+    if not all(isinstance(outcome, OcrError) for outcome in outcomes):
+        return 200
+    return 500 if all(isinstance(outcome, InferenceFailed) for outcome in outcomes) else 422
 
 
 service: Any = OCR  # what BentoML's decorator made of the class

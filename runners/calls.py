@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
+from bentoml.exceptions import BentoMLException
 
-from ocr.errors import OcrError
+from ocr.errors import InferenceFailed, OcrError
 
 Call = Callable[[list[Any]], Awaitable[list[Any]]]
 
@@ -15,11 +16,23 @@ LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
 
 
 async def call_one(call: Call, item: Any) -> Any:
-    """Send one item to a batched call and give its answer. Raises the OcrError that it met."""
+    """Send one item to a batched call and give its answer.
+
+    Raises the OcrError that it met, InferenceFailed if the runner does not answer.
+    """
     try:
-        (answer,) = await call([item])
-    except LOST:
-        (answer,) = await call([item])
+        (answer,) = await _call(call, item)
+    except (aiohttp.ClientError, BentoMLException) as error:
+        raise InferenceFailed(
+            f"a runner did not answer: {error or type(error).__name__}"
+        ) from error
     if isinstance(answer, OcrError):
         raise answer
     return answer
+
+
+async def _call(call: Call, item: Any) -> list[Any]:
+    try:
+        return await call([item])
+    except LOST:
+        return await call([item])

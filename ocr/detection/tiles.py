@@ -8,7 +8,7 @@ padded.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, isqrt
 
 import cv2
 import numpy as np
@@ -85,10 +85,12 @@ def closer_look(
 
 def _plan(width: int, height: int, scale: float, model: DetectionModel) -> Plan:
     field_width, field_height = (_length(side * scale, model) for side in (width, height))
+    # One tile, if its area allows it; else tiles that even as squares are not too large.
+    longest = model.long_side if field_width * field_height <= MAX_FIELD else isqrt(MAX_FIELD)
     tiles = tuple(
         (left, top, right, bottom)
-        for top, bottom in _intervals(field_height, model)
-        for left, right in _intervals(field_width, model)
+        for top, bottom in _intervals(field_height, longest, model)
+        for left, right in _intervals(field_width, longest, model)
     )
     return Plan(scale, field_width, field_height, tiles)
 
@@ -100,9 +102,9 @@ def _length(side: float, model: DetectionModel) -> int:
     return round(side / model.multiple) * model.multiple
 
 
-def _intervals(length: int, model: DetectionModel) -> list[tuple[int, int]]:
+def _intervals(length: int, longest: int, model: DetectionModel) -> list[tuple[int, int]]:
     """Cut a length into equal, overlapping parts, or into one if it is not too long."""
-    if length <= model.long_side:
+    if length <= longest:
         return [(0, length)]
     count = ceil((length - OVERLAP) / (TILE_LENGTH - OVERLAP))
     part = ceil((length + (count - 1) * OVERLAP) / count / model.multiple) * model.multiple
