@@ -50,7 +50,8 @@ class Pipeline:
         kept = [line for line in found if line.text and line.confidence >= self.min_confidence]
         if not kept and _may_be_a_label(width, height):
             kept = await self._read_as_label(page)
-        return Page(width, height, [kept[i] for i in reading_order(_as_held(kept))])
+        order = await asyncio.to_thread(reading_order, _as_held(kept))
+        return Page(width, height, [kept[i] for i in order])
 
     async def _read_as_label(self, page: Pixels) -> list[Line]:
         """Take a small picture for one line: text that fills a picture is often not detected."""
@@ -70,7 +71,7 @@ class Pipeline:
         height, width = page.shape[:2]
         shown = await asyncio.to_thread(tiles.prepare, page, plan, self.detection)
         found = await asyncio.gather(*(self.detect(tile.pixels) for tile in shown))
-        return tiles.restore(shown, found, plan, width, height)
+        return await asyncio.to_thread(tiles.restore, shown, found, plan, width, height)
 
     async def _read_lines(self, page: Pixels, quads: npt.NDArray[np.float32]) -> list[Line]:
         """Read lines, and those that are read badly once more as they may have been meant."""

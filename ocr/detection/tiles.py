@@ -173,7 +173,7 @@ def restore(
     return np.asarray(placed[sides.min(axis=1) > MIN_SIDE], np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value to compare by
 class _Part:
     quad: Quad  # in the field
     score: float
@@ -194,22 +194,46 @@ def _touches(quad: Quad, tile: Tile) -> bool:
 
 def _join(parts: Sequence[_Part]) -> list[_Part]:
     """Make one part of those that show the same line in neighbouring tiles."""
-    whole: list[_Part] = []
-    for part in sorted((p for p in parts if not p.touches), key=lambda p: -p.score):
-        if not any(_covered(part, other) > 0.5 or _covered(other, part) > 0.5 for other in whole):
-            whole.append(part)
+    near = _neighbours(parts)
+    whole: set[int] = set()
+    by_score = sorted(range(len(parts)), key=lambda i: -parts[i].score)
+    for i in (i for i in by_score if not parts[i].touches):
+        rivals = [parts[j] for j in near[i] if j in whole]
+        if not any(_same(parts[i], rival) for rival in rivals):
+            whole.add(i)
+    cut = [
+        part
+        for i, part in enumerate(parts)
+        if part.touches and not any(_covered(part, parts[j]) > 0.5 for j in near[i] if j in whole)
+    ]
+    return [parts[i] for i in sorted(whole)] + _join_cut(cut)
+
+
+def _join_cut(parts: Sequence[_Part]) -> list[_Part]:
+    """Make one part of those that go on in one another behind a cut."""
     joined: list[_Part] = []
-    for part in (p for p in parts if p.touches):
-        if any(_covered(part, other) > 0.5 for other in whole):
-            continue
+    for part in parts:
         for other in [other for other in joined if _continues(part, other)]:
             joined.remove(other)
             points = np.concatenate([part.quad, other.quad])
-            part = replace(
-                part, quad=geometry.enclosing(points), score=max(part.score, other.score)
-            )
+            score = max(part.score, other.score)
+            part = replace(part, quad=geometry.enclosing(points), score=score)
         joined.append(part)
-    return whole + joined
+    return joined
+
+
+def _neighbours(parts: Sequence[_Part]) -> list[npt.NDArray[np.intp]]:
+    """For each part the others whose upright bounds overlap its own: few, on any page."""
+    bounds = geometry.bounds(np.array([part.quad for part in parts]).reshape(-1, 4, 2))
+    low, high = bounds[:, :2], bounds[:, 2:]
+    return [
+        np.flatnonzero(((low < bottom_right) & (top_left < high)).all(axis=1))
+        for top_left, bottom_right in zip(low, high, strict=True)
+    ]
+
+
+def _same(part: _Part, other: _Part) -> bool:
+    return _covered(part, other) > 0.5 or _covered(other, part) > 0.5
 
 
 def _covered(part: _Part, other: _Part) -> float:

@@ -1,3 +1,4 @@
+import time
 from functools import cache
 from itertools import pairwise
 
@@ -193,12 +194,20 @@ def test_a_line_over_many_tiles_of_a_banner_is_one() -> None:
     assert np.abs(found - line).max() <= 1.0
 
 
-def test_two_lines_over_many_tiles_stay_two() -> None:
-    lines = [box(40, 20, 9000, 80), box(60, 90, 8900, 150)]
-    found = round_trip(9040, 170, lines)
+def test_four_lines_over_many_tiles_stay_four() -> None:
+    lines = [box(40 + top, top, 9000 - top, top + 60) for top in (20, 90, 160, 230)]
+    found = round_trip(9040, 310, lines)
     found = found[np.argsort(found[:, 0, 1])]
-    assert len(found) == 2
+    assert len(found) == 4
     assert np.abs(found - np.array(lines)).max() <= 1.0
+
+
+def test_a_dense_strip_is_put_together_in_time() -> None:
+    lines = [box(20, top, 440, top + 12) for top in range(10, 15_900, 16)]
+    start = time.perf_counter()
+    found = round_trip(463, 16_000, lines)
+    assert time.perf_counter() - start < 3
+    assert len(found) == len(lines)
 
 
 def test_words_in_one_row_of_a_banner_stay_apart() -> None:
