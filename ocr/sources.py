@@ -11,6 +11,7 @@ from typing import Self
 from urllib.parse import unquote_to_bytes
 
 import aiohttp
+from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
@@ -39,9 +40,12 @@ class Sources:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        guard = None if self.allow_private else _public_socket
         resolver = ThreadedResolver() if self.allow_private else _PublicResolver()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False),
+            connector=aiohttp.TCPConnector(
+                resolver=resolver, use_dns_cache=False, socket_factory=guard
+            ),
             timeout=aiohttp.ClientTimeout(total=self.timeout_s),
             headers={"Accept": "image/*", "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -122,7 +126,7 @@ class Sources:
         raise UrlUnreachable(f"more than {MAX_REDIRECTS} redirects")
 
     def _check_address(self, url: URL) -> None:
-        """Refuse what the resolver will never see: other schemes, and addresses as numbers."""
+        """Refuse what the resolver may never see: other schemes, and addresses as numbers."""
         if url.scheme not in ("http", "https") or not url.host:
             raise UrlForbidden(f"{url.scheme or 'no scheme'}: only http and https are fetched")
         try:
@@ -158,6 +162,21 @@ class _PublicResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
+
+
+def _public_socket(info: AddrInfoType) -> socket.socket:
+    """Make the socket for a connection, the last place to refuse one.
+
+    Forms of addresses that neither we nor the resolver were asked about (127.1, say) end here.
+    """
+    family, kind, protocol, _, address = info
+    try:
+        public = is_public(ipaddress.ip_address(str(address[0]).partition("%")[0]))
+    except ValueError:
+        public = False
+    if not public:
+        raise UrlForbidden(f"{address[0]} is not a public address")
+    return socket.socket(family, kind, protocol)
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

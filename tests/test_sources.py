@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from aiohttp.resolver import ThreadedResolver
 
 from ocr import sources
 from ocr.errors import ImageTooLarge, NotBase64, OcrError, UrlForbidden, UrlUnreachable
@@ -102,6 +103,7 @@ def test_a_body_beyond_the_limit_is_not_read_to_its_end(url: str, path: str) -> 
         "http://localhost/",
         "http://user:word@127.0.0.1/",
         "http://127.1/",
+        "http://0/",
         "http://2130706433/",
         "http://0x7f000001/",
         "http://0177.0.0.1/",
@@ -148,6 +150,15 @@ def test_a_redirect_to_a_private_address_is_forbidden(
 def test_a_name_that_stands_for_a_private_address_is_forbidden() -> None:
     with pytest.raises(UrlForbidden, match=r"127\.0\.0\.1|::1"):
         load("http://localhost:1/")
+
+
+def test_an_address_that_changed_after_the_check_is_not_connected_to(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name whose second answer is a private address: only the socket itself sees it."""
+    monkeypatch.setattr(sources, "_PublicResolver", ThreadedResolver)
+    with pytest.raises((UrlForbidden, UrlUnreachable)):
+        load(url.replace("127.0.0.1", "localhost") + "/picture")
 
 
 def test_public_addresses_are_public() -> None:
