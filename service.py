@@ -1,6 +1,7 @@
 """OCR, the Bento service: HTTP and nothing else."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Annotated, Any, cast
 
@@ -12,7 +13,7 @@ from ocr import decode, pipeline
 from ocr.budget import Budget
 from ocr.detection.detector import Boxes
 from ocr.document import Document, Pixels
-from ocr.errors import BadRequest, InferenceFailed, OcrError, TooManyImages
+from ocr.errors import BadRequest, OcrError, PictureError, SourceError, TooManyImages
 from ocr.formats import hub
 from ocr.model import DetectionModel, RecognitionModel
 from ocr.reader import Reader
@@ -29,6 +30,7 @@ from runners.wire import receive_readings, send_lines
 from web.app import create_app
 from web.door import Door, error_response
 
+log = logging.getLogger("ocr.service")
 settings = Settings()
 models = preset(settings)
 
@@ -141,6 +143,9 @@ class OCR:
                 return await self.reader.read(image)
             except OcrError as error:
                 return error
+            except Exception:  # one image must not cost the others their answer
+                log.exception("an image could not be read")
+                return OcrError("see the server's log")
 
     async def _detect(self, image: Pixels) -> Boxes:
         return cast(Boxes, await call_one(self.detection.to_async.detect, image))
@@ -154,7 +159,8 @@ def _status(outcomes: Sequence[Document | OcrError]) -> int:
     """200 if anything was read; else whose fault it is, the images' or the server's."""
     if not all(isinstance(outcome, OcrError) for outcome in outcomes):
         return 200
-    return 500 if all(isinstance(outcome, InferenceFailed) for outcome in outcomes) else 422
+    theirs = any(isinstance(outcome, SourceError | PictureError) for outcome in outcomes)
+    return 422 if theirs else 500
 
 
 service: Any = OCR  # what BentoML's decorator made of the class

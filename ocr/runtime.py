@@ -30,7 +30,6 @@ class Network:
     def __init__(self, path: Path, device: Device = "cpu", threads: int = 1) -> None:
         if not path.is_file():
             raise ModelMissing(f"no network at {path}")
-        self.threads = threads
         self._alone = _open(path, device, threads)
         self._beside = self._alone if device == "cuda" or threads == 1 else _open(path, device, 1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=path.stem)
