@@ -2,8 +2,9 @@
 
     python benchmarks/consistency.py FOLDER [--requests 2000] [--clients 16] [--url URL]
 
-Sends every picture of FOLDER's truth sets and of its robustness.jsonl once, one after the other,
-and then a random mix of them, mostly line crops and small pictures, from many clients at a time.
+Draws a random mix of the pictures of FOLDER's truth sets and of its robustness.jsonl, mostly line
+crops and small pictures; sends each picture of it once, one after the other, and then the whole mix
+from many clients at a time.
 Counts the answers that differ from the serial one in any character, the 5xx, and the pages that the
 runners' batches held.
 """
@@ -94,9 +95,13 @@ async def ask_all(url: str, paths: list[Path], clients: int) -> list[Outcome]:
 async def batches(url: str) -> dict[str, Counter[str]]:
     """For each runner's method the number of its batches so far, and of the pages in them."""
     async with client.connect() as session, session.get(url + "/metrics") as response:
-        found = BATCH.findall(await response.text())
+        return count_batches(await response.text())
+
+
+def count_batches(metrics: str) -> dict[str, Counter[str]]:
+    """The same out of the text of /metrics: `count` of the batches, `sum` of the pages."""
     counts: dict[str, Counter[str]] = {}
-    for what, method, value in found:
+    for what, method, value in BATCH.findall(metrics):
         counts.setdefault(method, Counter())[what] += int(float(value))
     return counts
 

@@ -16,7 +16,6 @@ import client
 from driving import Answer, Drive, drive
 from machine import Meter, Usage
 
-ROOT = Path(__file__).parents[1]
 WARM_UP = 4  # requests, or one a client if there are more
 
 

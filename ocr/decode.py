@@ -70,12 +70,12 @@ def frames(data: bytes, limits: DecodeLimits) -> Iterator[Frame]:
     """Open a picture's pages as `pages` does, leaving it to the caller when to make the pixels."""
     if len(data) > limits.bytes:
         raise ImageTooLarge(f"{len(data)} bytes, the limit is {limits.bytes}")
-    with _open(data) as image:
-        count = _count(image)
+    first = _open(data)
+    count = _count(first)
     if count > limits.pages:
         raise ImageTooLarge(f"{count} pages, the limit is {limits.pages}")
     for number in range(count):
-        yield _frame(_open(data), number, limits)
+        yield _frame(_open(data) if number else first, number, limits)
 
 
 def _open(data: bytes) -> Image.Image:

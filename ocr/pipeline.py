@@ -80,9 +80,8 @@ class Pipeline:
         await self._retry(page, found, [i for i, line in enumerate(found) if _unsure(line)])
         wrong = (_most_turns(found) + 2) % 4
         if wrong != UPSIDE_DOWN:  # what made sense the other way round makes more sense this way
-            await self._retry(
-                page, found, [i for i, line in enumerate(found) if line.turns == wrong]
-            )
+            sure = [i for i, line in enumerate(found) if line.turns == wrong and not _unsure(line)]
+            await self._retry(page, found, sure)  # the others were tried both ways already
         return found
 
     async def _retry(self, page: Pixels, found: list[Line], chosen: Sequence[int]) -> None:

@@ -5,12 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # scripts, not a package
-
 import datasets
 import metrics
+import pytest
 from datasets import PageSet
 from metrics import TextLine, score_crops, score_pages
 

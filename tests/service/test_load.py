@@ -1,9 +1,10 @@
 """Many clients at a time get what one client gets, and runners really hold several pages."""
 
-import re
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
+
+from consistency import count_batches
 
 from tests import pictures
 from tests.service.served import Served
@@ -27,15 +28,6 @@ def _requests() -> list[list[str]]:
     return [[image] for image in [*images, *bad]] + [images[3:6], [images[0], bad[0], images[1]]]
 
 
-def _batches(served: Served) -> dict[str, tuple[float, float]]:
-    """For each runner's method its batches and the pages in them, so far."""
-    found: dict[str, dict[str, float]] = {}
-    pattern = r'adaptive_batch_size_(sum|count)\{method_name="(\w+)".*\} ([\d.]+)'
-    for kind, method, value in re.findall(pattern, served.get("/metrics").text):
-        found.setdefault(method, {})[kind] = float(value)
-    return {method: (each["count"], each["sum"]) for method, each in found.items()}
-
-
 def test_concurrent_answers_equal_the_serial_ones(served: Served) -> None:
     requests = _requests()
 
@@ -45,13 +37,13 @@ def test_concurrent_answers_equal_the_serial_ones(served: Served) -> None:
 
     serial = [answer(images) for images in requests]
     assert {status for status, _ in serial} == {200, 422}
-    before = _batches(served)
+    before = count_batches(served.get("/metrics").text)
     order = [number for number in range(len(requests)) for _ in range(4)]
     Random(0).shuffle(order)
     with ThreadPoolExecutor(16) as clients:
         together = list(clients.map(lambda number: answer(requests[number]), order))
     for number, found in zip(order, together, strict=True):
         assert found == serial[number], requests[number]
-    for method, (count, total) in _batches(served).items():
-        batches, pages = count - before[method][0], total - before[method][1]
-        assert pages / batches > 1.2, f"{method}: {pages} pages in {batches} batches"
+    for method, after in count_batches(served.get("/metrics").text).items():
+        new = after - before[method]
+        assert new["sum"] / new["count"] > 1.2, f"{method}: {new}"
