@@ -17,7 +17,9 @@
     │   └── ImageTooLarge         IMAGE_TOO_LARGE      413
     ├── ModelError                a model on disk
     │   ├── ModelMissing          MODEL_MISSING        500
-    │   └── ModelDamaged          MODEL_DAMAGED        500
+    │   ├── ModelDamaged          MODEL_DAMAGED        500
+    │   ├── ModelUnreachable      MODEL_UNREACHABLE    502
+    │   └── DiskFull              DISK_FULL            507
     ├── DeviceUnavailable         DEVICE_UNAVAILABLE   500
     └── InferenceFailed           INFERENCE_FAILED     500
 
@@ -130,9 +132,21 @@ class ModelMissing(ModelError):
 
 
 class ModelDamaged(ModelError):
-    """A model's file is not the one that its digest names."""
+    """A model's files are not what they should be: cut off, altered, or of another model."""
 
     code = "MODEL_DAMAGED"
+
+
+class ModelUnreachable(ModelError):
+    """A model cannot be had from where it is published."""
+
+    code, status = "MODEL_UNREACHABLE", 502
+
+
+class DiskFull(ModelError):
+    """A model does not fit on the disk, or into the quota, where it should go."""
+
+    code, status = "DISK_FULL", 507
 
 
 class DeviceUnavailable(OcrError):
