@@ -1,40 +1,88 @@
-"""A model is a folder: `model.json`, `network.onnx` and, for recognition, `charset.txt`."""
+"""A model is a folder: `model.json`, `network.onnx` and, for recognition, `charset.txt`.
+
+Models whose network is a torch module of `ocr.networks` have `weights.safetensors` as well.
+"""
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ocr.errors import ModelDamaged, ModelMissing
 
 DESCRIPTION = "model.json"
 NETWORK = "network.onnx"
+WEIGHTS = "weights.safetensors"
 CHARSET = "charset.txt"
 
 
-class DetectionModel(BaseModel):
-    """How a detection network wants its pictures and how its map is read; lengths in pixels."""
-
+class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    network: str | None = None  # in ocr.networks, if it is there
+    half: bool = False  # it says the same in half precision, as its import has found
+
+
+class _DetectionBase(_Model):
+    """How a detection network wants its pictures; lengths in pixels of its input."""
+
     task: Literal["detection"] = "detection"
-    architecture: Literal["db"]
     multiple: int  # both sides of the input are multiples of this
-    short_side: int  # smaller pictures are enlarged to it
-    long_side: int  # longer pictures are reduced to it, or tiled
+    # How a page is resized: "least", it is enlarged if its short side is less than `short_side` and
+    # reduced if its long side is more than `long_side`; "short", its short side becomes
+    # `short_side`; "long", its long side becomes `long_side`. Strips are tiled.
+    resize: Literal["least", "short", "long"] = "least"
+    # How its sides become multiples: "stretch" resizes a little more, "pad" lays black to the
+    # right and below.
+    fit: Literal["stretch", "pad"] = "stretch"
+    short_side: int
+    long_side: int
+    small_text: float = 16.0  # lower lines are looked at again, larger, if the page was reduced,
+    readable_text: float = 28.0  # so that they come to this height
+
+
+class DBModel(_DetectionBase):
+    """A map of text probability, read by differentiable binarisation."""
+
+    architecture: Literal["db"]
     threshold: float  # least probability of a text pixel
     box_threshold: float  # least mean probability inside a box
     unclip_ratio: float  # how far a box grows from its shrunken kernel
     max_candidates: int
+    dilate: bool = True  # the map's text pixels, by one
+    whole_pixels: bool = False  # boxes are cut down to whole pixels on the way, as ModelScope does
 
 
-class RecognitionModel(BaseModel):
-    """How a recognition network wants its lines; lengths in pixels of its input."""
+class SegLinkModel(_DetectionBase):
+    """Segments on six levels and the links between them, read as SegLink++ has it."""
+
+    architecture: Literal["seglink"]
+    node_threshold: float  # least probability of a segment
+    link_threshold: float  # least probability of a link
+
+
+DetectionModel = DBModel | SegLinkModel
+
+
+class Windows(BaseModel):
+    """How a line of `max_width` is cut into overlapping windows, each a picture of its own.
+
+    Of each window, `trim` steps are dropped where the next one overlaps it and where it overlaps
+    the one before.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    width: int
+    count: int
+    advance: int  # from the start of one window to that of the next
+    trim: int
+
+
+class RecognitionModel(_Model):
+    """How a recognition network wants its lines; lengths in pixels of its input."""
+
     task: Literal["recognition"] = "recognition"
     architecture: Literal["ctc"]
     height: int  # of every line
@@ -42,23 +90,37 @@ class RecognitionModel(BaseModel):
     width_step: int  # wider ones to a multiple of it
     max_width: int  # wider ones still are split
     stride: int  # pixels to one step of the output
+    padding: int = 128  # the grey of what a line is padded with
+    windows: Windows | None = None
 
 
 Description = TypeVar("Description", DetectionModel, RecognitionModel)
+_DETECTION = TypeAdapter[DetectionModel](
+    Annotated[DetectionModel, Field(discriminator="architecture")]
+)
 
 
-def describe(folder: Path, kind: type[Description]) -> Description:
+def read_detection_model(folder: Path) -> DetectionModel:
     """Read a model folder's description.
 
-    Raises ModelMissing if there is none, ModelDamaged if it is not one of this `kind`.
+    Raises ModelMissing if there is none, ModelDamaged if it is not one of a detection model.
     """
+    return _read_description(folder, "detection", _DETECTION)
+
+
+def read_recognition_model(folder: Path) -> RecognitionModel:
+    """Read a model folder's description, as read_detection_model does."""
+    return _read_description(folder, "recognition", TypeAdapter(RecognitionModel))
+
+
+def _read_description(folder: Path, task: str, kind: TypeAdapter[Description]) -> Description:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise ModelMissing(f"no model at {folder}: {DESCRIPTION} is not there")
     try:
-        return kind.model_validate_json(path.read_text("utf-8"))
+        return kind.validate_json(path.read_text("utf-8"))
     except ValidationError as error:
-        raise ModelDamaged(f"{path} does not describe a {kind.__name__}: {error}") from error
+        raise ModelDamaged(f"{path} does not describe a {task} model: {error}") from error
 
 
 def read_charset(folder: Path) -> list[str]:

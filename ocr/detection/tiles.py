@@ -23,11 +23,9 @@ MAX_FIELD = 2000 * 1414  # pixels of one tile, a sheet of paper: bounds a runner
 MIN_FIELD = 320  # pixels; text that fills the whole field is not found, so tiny pictures get a rim
 RIM = 16  # pixels round a picture that is padded anyway
 AREA_SCALE = 0.5  # below this, pixels are averaged, or thin strokes fall between the samples
-TILE_LENGTH = 1280  # pixels of the network's field, along a side that is tiled
+TILE_LENGTH = 1280  # pixels of the network's field, at most, along a side that is tiled
 OVERLAP = 192  # of neighbouring tiles, in the same pixels; a line this high is in one of them whole
 EDGE = 3.0  # a box this near to a cut edge, in the same pixels, is taken to go on behind it
-SMALL_TEXT = 16.0  # a quad this low, in the same pixels, is better read larger
-READABLE_TEXT = 28.0
 MAX_TILES = 24
 MIN_SIDE = 3.0  # of a quad, in pixels of the page
 
@@ -57,6 +55,10 @@ class Tile:
 
 def first_look(width: int, height: int, model: DetectionModel) -> Plan:
     """The plan for a page of which nothing is known."""
+    return _plan(width, height, _FIRST_SCALES[model.resize](width, height, model), model)
+
+
+def _by_least_sides(width: int, height: int, model: DetectionModel) -> float:
     short, long = min(width, height), max(width, height)
     scale = 1.0
     if short <= model.short_side - model.multiple:  # to resample by a few per cent only blurs
@@ -65,7 +67,21 @@ def first_look(width: int, height: int, model: DetectionModel) -> Plan:
         scale = max(model.long_side / long, min(model.short_side / short, 1.0))
     if long * scale <= model.long_side:
         scale = min(scale, (MAX_FIELD / (width * height)) ** 0.5)
-    return _plan(width, height, scale, model)
+    return scale
+
+
+def _by_short_side(width: int, height: int, model: DetectionModel) -> float:
+    return min(model.short_side / min(width, height), MAX_ENLARGEMENT)
+
+
+def _by_long_side(width: int, height: int, model: DetectionModel) -> float:
+    """The long side fills the field, unless the short one would become too short of it."""
+    short, long = min(width, height), max(width, height)
+    scale = min(model.long_side / long, MAX_ENLARGEMENT)
+    return max(scale, min(model.short_side / short, 1.0))
+
+
+_FIRST_SCALES = {"least": _by_least_sides, "short": _by_short_side, "long": _by_long_side}
 
 
 def closer_look(
@@ -75,18 +91,20 @@ def closer_look(
     if first.scale >= 1.0:
         return None
     heights = [min(geometry.size(quad)) * first.scale for quad in found]
-    typical = float(np.percentile(heights, 25)) if heights else SMALL_TEXT / 2
-    if typical >= SMALL_TEXT:
+    typical = float(np.percentile(heights, 25)) if heights else model.small_text / 2
+    if typical >= model.small_text:
         return None
-    affordable = np.sqrt(MAX_TILES * (TILE_LENGTH - OVERLAP) ** 2 / (width * height))
-    scale = min(1.0, first.scale * READABLE_TEXT / typical, float(affordable))
+    affordable = np.sqrt(MAX_TILES * (_tile_length(model) - OVERLAP) ** 2 / (width * height))
+    scale = min(1.0, first.scale * model.readable_text / typical, float(affordable))
     return _plan(width, height, scale, model) if scale > 1.2 * first.scale else None
 
 
 def _plan(width: int, height: int, scale: float, model: DetectionModel) -> Plan:
     field_width, field_height = (_length(side * scale, model) for side in (width, height))
     # One tile, if its area allows it; else tiles that even as squares are not too large.
-    longest = model.long_side if field_width * field_height <= MAX_FIELD else isqrt(MAX_FIELD)
+    longest = model.long_side
+    if field_width * field_height > MAX_FIELD:
+        longest = min(longest, isqrt(MAX_FIELD))
     tiles = tuple(
         (left, top, right, bottom)
         for top, bottom in _intervals(field_height, longest, model)
@@ -95,9 +113,13 @@ def _plan(width: int, height: int, scale: float, model: DetectionModel) -> Plan:
     return Plan(scale, field_width, field_height, tiles)
 
 
+def _tile_length(model: DetectionModel) -> int:
+    return min(TILE_LENGTH, model.long_side)
+
+
 def _length(side: float, model: DetectionModel) -> int:
-    """A side of the field: a multiple that the network takes, or short and to be padded."""
-    if side < MIN_FIELD:
+    """A side of the field: a multiple that the network takes, or to be padded to one."""
+    if side < MIN_FIELD or model.fit == "pad":
         return max(1, round(side))
     return round(side / model.multiple) * model.multiple
 
@@ -106,7 +128,7 @@ def _intervals(length: int, longest: int, model: DetectionModel) -> list[tuple[i
     """Cut a length into equal, overlapping parts, or into one if it is not too long."""
     if length <= longest:
         return [(0, length)]
-    count = ceil((length - OVERLAP) / (TILE_LENGTH - OVERLAP))
+    count = ceil((length - OVERLAP) / (_tile_length(model) - OVERLAP))
     part = ceil((length + (count - 1) * OVERLAP) / count / model.multiple) * model.multiple
     starts = np.linspace(0, length - part, count).round().astype(int)
     return [(int(start), int(start) + part) for start in starts]
@@ -127,11 +149,10 @@ def _tile(field: Pixels, box: tuple[int, int, int, int], model: DetectionModel) 
     before_x, after_x = _padding(right - left, model)
     before_y, after_y = _padding(bottom - top, model)
     pixels = field[top:bottom, left:right]
-    if before_x or before_y:
-        rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    if before_x or after_x or before_y or after_y:
         padded = cv2.copyMakeBorder(
             pixels, before_y, after_y, before_x, after_x, cv2.BORDER_CONSTANT,
-            value=np.median(rim, axis=0).tolist(),
+            value=_background(pixels, model),
         )  # fmt: skip
         pixels = np.asarray(padded, np.uint8)
     cuts = (left > 0, top > 0, right < width, bottom < height)
@@ -139,12 +160,22 @@ def _tile(field: Pixels, box: tuple[int, int, int, int], model: DetectionModel) 
 
 
 def _padding(length: int, model: DetectionModel) -> tuple[int, int]:
-    """Pixels before and after a side that is too short for a field."""
+    """Pixels before and after a side that is no length for the network, or too short a field."""
+    if model.fit == "pad":
+        return 0, -length % model.multiple
     if length >= MIN_FIELD:
         return 0, 0
     padded = ceil((length + 2 * RIM) / model.multiple) * model.multiple
     before = (padded - length) // 2
     return before, padded - length - before
+
+
+def _background(pixels: Pixels, model: DetectionModel) -> list[float]:
+    """The colour to pad with: black, where the network was trained so, or that of the rim."""
+    if model.fit == "pad":
+        return [0.0, 0.0, 0.0]
+    rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return [float(value) for value in np.median(rim, axis=0)]
 
 
 def restore(

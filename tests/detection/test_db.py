@@ -6,12 +6,16 @@ import pytest
 from ocr.detection import db
 from ocr.document import Quad
 from ocr.geometry import size
-from ocr.model import DetectionModel
+from ocr.model import DBModel
 
-MODEL = DetectionModel(
+MODEL = DBModel(
     name="drawn", architecture="db", multiple=32, short_side=736, long_side=2000,
     threshold=0.3, box_threshold=0.5, unclip_ratio=1.5, max_candidates=1000,
 )  # fmt: skip
+# As ModelScope runs its DBNets.
+WHOLE = MODEL.model_copy(
+    update={"threshold": 0.2, "box_threshold": 0.3, "dilate": False, "whole_pixels": True}
+)
 # A box is measured with the row and the column by which its kernel was dilated, as PaddleOCR does.
 RIM = 100 * 20 / (101 * 21)
 
@@ -129,3 +133,75 @@ def test_the_map_is_left_as_it_is() -> None:
     before = probability.copy()
     db.boxes(probability, MODEL)
     assert np.array_equal(probability, before)
+
+
+def test_without_dilation_a_box_is_measured_as_it_is() -> None:
+    probability = blank()
+    probability[60:80, 100:200] = 0.9
+    (row,) = db.boxes(probability, MODEL.model_copy(update={"dilate": False}))
+    growth = 99 * 19 * MODEL.unclip_ratio / (2 * (99 + 19))
+    left, top, right, bottom = 100 - growth, 60 - growth, 199 + growth, 79 + growth
+    expected = [[left, top], [right, top], [right, bottom], [left, bottom]]
+    assert corners(row) == pytest.approx(np.array(expected), abs=0.01)
+    assert row[8] == pytest.approx(0.9)
+
+
+def test_boxes_in_whole_pixels_are_modelscopes() -> None:
+    # The expected ones are what its boxes_from_bitmap makes of the same map. One kernel is too low.
+    probability = blank(330, 330)
+    for kernel in [
+        [[20, 20], [140, 20], [140, 36], [20, 36]],
+        [[200, 40], [290, 70], [285, 85], [195, 55]],
+        [[40, 100], [48, 100], [48, 108], [40, 108]],
+        [[100, 90], [112, 102], [92, 122], [80, 110]],
+        [[200, 120], [230, 120], [230, 122], [200, 122]],
+        [[200, 140], [203, 140], [203, 143], [200, 143]],
+        [[30, 180], [44, 182], [34, 290], [20, 288]],
+        [[150, 250], [250, 200], [256, 212], [156, 262]],
+        [[0, 310], [90, 310], [90, 329], [0, 329]],
+    ]:
+        cv2.fillPoly(probability, [np.array(kernel, np.int32)], (0.9,))
+    found = db.boxes(probability, WHOLE)
+    assert found[:, :8].clip(0, 330).tolist() == [
+        [0, 298, 102, 298, 102, 330, 0, 330],
+        [137, 245, 254, 187, 267, 216, 150, 274],
+        [19, 168, 54, 171, 43, 300, 8, 297],
+        [199, 139, 204, 139, 204, 144, 199, 144],
+        [37, 97, 51, 97, 51, 111, 37, 111],
+        [68, 110, 100, 78, 124, 102, 92, 134],
+        [192, 25, 303, 62, 291, 98, 180, 61],
+        [9, 9, 151, 9, 151, 47, 9, 47],
+    ]
+    scores = [0.9, 0.8651, 0.8348, 0.9, 0.9, 0.9, 0.8417, 0.9]
+    assert found[:, 8] == pytest.approx(np.array(scores), abs=1e-3)
+
+
+@pytest.mark.parametrize("distance", [1.2, 3.7, 20.0])
+def test_an_outline_in_whole_pixels_is_so_far_outside(distance: float) -> None:
+    polygon = np.array([[10, 10], [60, 20], [55, 45], [5, 35]], np.float64)
+    outline = db._outline(polygon, distance)
+    shape = polygon.astype(np.float32).reshape(-1, 1, 2)
+    away = [-cv2.pointPolygonTest(shape, tuple(map(float, point)), True) for point in outline]
+    # Half a pixel's diagonal is lost or won by rounding.
+    assert min(away) > distance - 0.72
+    assert max(away) < distance + 0.72
+
+
+def test_an_outline_in_whole_pixels_has_the_hull_that_clipper_gives_it() -> None:
+    polygon = np.array([[10, 10], [60, 20], [55, 45], [5, 35]], np.float64)
+    hull = np.asarray(cv2.convexHull(db._outline(polygon, 12.3))).reshape(-1, 2)
+    assert sorted(map(tuple, hull.tolist())) == [
+        (-7, 33), (-7, 37), (-5, 42), (-2, 8), (-2, 45), (0, 3), (3, 0), (3, 47), (8, -2), (12, -2),
+        (53, 57), (57, 57), (62, 8), (62, 55), (65, 52), (67, 10), (67, 47), (70, 13), (72, 18),
+        (72, 22),
+    ]  # fmt: skip
+
+
+def test_a_kernel_in_whole_pixels_may_have_any_form() -> None:
+    chance = np.random.default_rng(0)
+    for _ in range(200):
+        probability = blank(64, 64)
+        points = chance.integers(0, 64, (4, 2)).astype(np.int32)
+        cv2.fillPoly(probability, [points], (1.0,))
+        found = db.boxes(probability, WHOLE)
+        assert np.array_equal(found[:, :8], np.trunc(found[:, :8]))
