@@ -16,6 +16,8 @@ from metrics import TextLine
 
 T = TypeVar("T")
 
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+
 
 @dataclass(frozen=True)
 class PageSet:
@@ -50,6 +52,11 @@ def truth_sets(folder: Path, names: Sequence[str] = ()) -> list[TruthSet]:
     if unknown:
         raise ValueError(f"no truth set {', '.join(unknown)}; there are {', '.join(files)}")
     return [_read_set(files[name]) for name in names or files]
+
+
+def holds_crops(path: Path) -> bool:
+    """Whether a file has the form of a truth set of line crops."""
+    return {"image", "text"} <= _first_record(path).keys()
 
 
 def read_pages(path: Path) -> dict[str, list[TextLine]]:

@@ -20,7 +20,7 @@ def pipeline() -> Pipeline:
 
     Raises ModelError without its models, DeviceUnavailable without its device.
     """
-    models = store.preset(SETTINGS)
+    models = SETTINGS.models
     return local.pipeline(
         store.model_folder(models.detection),
         store.model_folder(models.recognition),

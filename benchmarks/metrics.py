@@ -17,6 +17,8 @@ UNREADABLE = "###"
 SAME_PLACE = 0.5  # the overlap (intersection over union) from which two lines are one
 MOSTLY = 0.5  # the share of a found line inside an unreadable one from which it is left out
 DIGITS = 4
+SPACES = "ZC"  # Unicode categories: separators and control characters
+PUNCTUATION = "PS"  # punctuation and symbols
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,8 @@ def score_pages(
     return PageScores(
         images=len(truth),
         lines=total.lines,
-        detection=_agreement(total.matched, total.predicted, total.lines),
-        end_to_end=_agreement(total.exact, total.predicted, total.lines),
+        detection=agreement(total.matched, total.predicted, total.matched, total.lines),
+        end_to_end=agreement(total.exact, total.predicted, total.exact, total.lines),
         ned_matched=1 - total.distance / total.matched if total.matched else 0.0,
         ned_all=1 - all_distances / all_lines if all_lines else 1.0,
         bag_cer=total.wrong / total.characters if total.characters else float(total.wrong > 0),
@@ -154,14 +156,18 @@ def score_pages(
     )
 
 
-def score_crops(truth: Mapping[str, str], predicted: Mapping[str, str]) -> CropScores:
+def score_crops(
+    truth: Mapping[str, str], predicted: Mapping[str, str], strict: bool = False
+) -> CropScores:
     """Score the text of each line crop; one without a prediction is read as nothing.
 
-    Raises ValueError if a predicted image is not in the truth.
+    If it is `strict`, case, punctuation and symbols count. Raises ValueError if a predicted image
+    is not in the truth.
     """
     _check_known(truth, predicted)
     pairs = [
-        (comparable(text), comparable(predicted.get(image, ""))) for image, text in truth.items()
+        (comparable(text, strict), comparable(predicted.get(image, ""), strict))
+        for image, text in truth.items()
     ]
     return CropScores(
         images=len(pairs),
@@ -197,10 +203,29 @@ def tally(truth: Sequence[TextLine], predicted: Sequence[TextLine]) -> Tally:
     )
 
 
-def comparable(text: str) -> str:
-    """Strip a text of what does not count: width forms, case, spaces, punctuation, symbols."""
-    folded = unicodedata.normalize("NFKC", text).lower()
-    return "".join(filter(_counts, folded))
+def comparable(text: str, strict: bool = False) -> str:
+    """Strip a text of what does not count: width forms, case, spaces, punctuation, symbols.
+
+    If it is `strict`, only width forms and spaces are stripped.
+    """
+    folded = unicodedata.normalize("NFKC", text)
+    folded, passed_over = (folded, SPACES) if strict else (folded.lower(), SPACES + PUNCTUATION)
+    return "".join(character for character in folded if not _is_in(passed_over, character))
+
+
+def shape(corners: Sequence[tuple[float, float]]) -> Any:
+    """The area that corners enclose, their hull if they cross over, None if there is none."""
+    area: Any = Polygon(corners)
+    if not area.is_valid or area.area <= 0:
+        area = MultiPoint(corners).convex_hull
+    return area if area.geom_type == "Polygon" and area.area > 0 else None
+
+
+def agreement(right: float, predicted: int, found: float, wanted: int) -> Agreement:
+    """Precision, of how many predicted are right, and recall, of how many wanted are found."""
+    precision, recall = _share(right, predicted), _share(found, wanted)
+    both = precision + recall
+    return Agreement(precision, recall, 2 * precision * recall / both if both else 0.0)
 
 
 def edit_distance(a: str, b: str) -> int:
@@ -224,26 +249,17 @@ def normalised_distance(a: str, b: str) -> float:
     return edit_distance(a, b) / max(len(a), len(b), 1)
 
 
-def _counts(character: str) -> bool:
-    # Separators, control characters, punctuation and symbols do not.
-    return unicodedata.category(character)[0] not in "ZCPS" and not character.isspace()
+def _is_in(categories: str, character: str) -> bool:
+    return unicodedata.category(character)[0] in categories or character.isspace()
 
 
 def _regions(lines: Sequence[TextLine]) -> list[_Region]:
     regions = []
     for line in lines:
-        shape, text = _shape(line.polygon), comparable(line.text)
-        if shape is not None:
-            regions.append(_Region(shape, text, bool(text) and UNREADABLE not in line.text))
+        area, text = shape(line.polygon), comparable(line.text)
+        if area is not None:
+            regions.append(_Region(area, text, bool(text) and UNREADABLE not in line.text))
     return regions
-
-
-def _shape(corners: Sequence[tuple[float, float]]) -> Any:
-    """The area that corners enclose, their hull if they cross over, None if there is none."""
-    shape: Any = Polygon(corners)
-    if not shape.is_valid or shape.area <= 0:
-        shape = MultiPoint(corners).convex_hull
-    return shape if shape.geom_type == "Polygon" and shape.area > 0 else None
 
 
 def _match(wanted: Sequence[_Region], found: Sequence[_Region]) -> list[tuple[int, int]]:
@@ -273,12 +289,6 @@ def _bag_errors(wanted: Iterable[_Region], found: Iterable[_Region]) -> int:
     expected = Counter("".join(region.text for region in wanted))
     seen = Counter("".join(region.text for region in found))
     return max((expected - seen).total(), (seen - expected).total())
-
-
-def _agreement(hits: int, predicted: int, wanted: int) -> Agreement:
-    precision, recall = _share(hits, predicted), _share(hits, wanted)
-    both = precision + recall
-    return Agreement(precision, recall, 2 * precision * recall / both if both else 0.0)
 
 
 def _share(part: float, whole: int) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 import metrics
 import pytest
-from datasets import PageSet
+from datasets import CropSet, PageSet, TruthSet
 from metrics import TextLine, score_crops, score_pages
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -36,6 +36,14 @@ def page_scores(truth: list[TextLine], predicted: list[TextLine]) -> dict[str, f
 )
 def test_comparable_drops_what_does_not_count(text: str, expected: str) -> None:
     assert metrics.comparable(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("Total: 12.50 $", "Total:12.50$"), ("Ｔｏｔａｌ　①", "Total1"), ("a\u200bb\tc", "abc")],
+)
+def test_strictly_comparable_keeps_case_and_punctuation(text: str, expected: str) -> None:
+    assert metrics.comparable(text, strict=True) == expected
 
 
 @pytest.mark.parametrize(
@@ -184,28 +192,34 @@ def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert datasets.read_pages(tmp_path / "new" / "pages.jsonl") == pages
 
 
-def test_scores_are_those_of_the_data_s_own_scorer() -> None:
+def test_strict_scores_of_crops() -> None:
+    scores = score_crops({"a": "A-1", "b": "b c"}, {"a": "a1", "b": "bc"}, strict=True)
+    assert (scores.exact, scores.cer) == (0.5, 2 / 5)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_scores_are_those_of_the_data_s_own_scorer(strict: bool) -> None:
     if not BASELINE.is_dir():
         pytest.skip(f"no evaluation data at {DATA}")
     names = sorted(path.stem for path in BASELINE.glob("*.jsonl"))
     assert names
-    for name in names:
-        assert our_scores(name) == their_scores(name), name
+    for truth in datasets.truth_sets(DATA, names):
+        if isinstance(truth, CropSet) or not strict:  # pages are not scored strictly
+            assert our_scores(truth, strict) == their_scores(truth, strict), truth.name
 
 
-def our_scores(name: str) -> dict[str, float]:
-    (truth,) = datasets.truth_sets(DATA, [name])
-    predictions = BASELINE / f"{name}.jsonl"
+def our_scores(truth: TruthSet, strict: bool) -> dict[str, float]:
+    predictions = BASELINE / f"{truth.name}.jsonl"
     if isinstance(truth, PageSet):
         return score_pages(truth.truth, datasets.read_pages(predictions)).as_dict()
-    return score_crops(truth.truth, datasets.read_crops(predictions)).as_dict()
+    return score_crops(truth.truth, datasets.read_crops(predictions), strict).as_dict()
 
 
-def their_scores(name: str) -> dict[str, float]:
-    (truth,) = datasets.truth_sets(DATA, [name])
+def their_scores(truth: TruthSet, strict: bool) -> dict[str, float]:
     kind = [] if isinstance(truth, PageSet) else ["--rec"]
-    files = [str(DATA / f"{name}.jsonl"), str(BASELINE / f"{name}.jsonl")]
-    command = [sys.executable, str(DATA / "score.py"), *kind, *files, "--json"]
+    files = [str(DATA / f"{truth.name}.jsonl"), str(BASELINE / f"{truth.name}.jsonl")]
+    options = ["--strict"] * strict + ["--json"]
+    command = [sys.executable, str(DATA / "score.py"), *kind, *files, *options]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     scores: dict[str, float] = json.loads(answer)
     scores.pop("missing")
