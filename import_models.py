@@ -1,160 +1,182 @@
 """Brings models into the BentoML model store: fetch, convert, check, save.
 
-    python import_models.py [--preset ppocr] [--force]
+    python import_models.py                                  the pair that OCR_PRESET names
+    python import_models.py --preset modelscope              another pair
+    python import_models.py --recognition convnext-scene     one model; --list shows their names
+    python import_models.py --preset modelscope --from DIR   of files brought by hand
 
 The store is where BENTOML_HOME says. A model that is there already is left alone.
 """
 
 import argparse
-import hashlib
+import errno
+import os
 import shutil
 import sys
 import tempfile
-from importlib import metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from pydantic import ValidationError
 
-from ocr.catalogue import PRESETS, Entry
-from ocr.errors import ModelDamaged, ModelError, ModelMissing
-from ocr.model import CHARSET, DESCRIPTION, NETWORK, RecognitionModel
-
-TOLERANCE = 1e-5  # between the stored network and the fetched one
-
-
-def fetch(entry: Entry) -> Path:
-    """Find an entry's file in the installed package that carries it, and check its digest.
-
-    Raises ModelMissing if package or file are not there, ModelDamaged if its bytes are others.
-    """
-    try:
-        package = metadata.distribution(entry.source)
-    except metadata.PackageNotFoundError:
-        raise ModelMissing(
-            f"{entry.tag} comes with the package {entry.source} {entry.revision}, "
-            f"which is not installed: pip install {entry.source}=={entry.revision}"
-        ) from None
-    path = Path(str(package.locate_file(entry.file.name)))
-    if not path.is_file():
-        raise ModelMissing(
-            f"{entry.tag} needs {path}, which {entry.source} {entry.revision} should hold; "
-            f"installed is {entry.source} {package.version}"
-        )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != entry.file.sha256:
-        raise ModelDamaged(
-            f"{path} has SHA-256 {digest}, expected {entry.file.sha256} "
-            f"({entry.source} {entry.revision})"
-        )
-    return path
+from ocr import conversion, origins
+from ocr.catalogue import DETECTION, ENTRIES, PRESETS, RECOGNITION, Entry
+from ocr.errors import DiskFull, ModelError
+from ocr.origins import Published
+from ocr.settings import Settings
 
 
-def convert(entry: Entry, source: Path, folder: Path) -> None:
-    """Write a model folder: its description, its network and, for recognition, its characters."""
-    import onnx
-
-    from ocr import conversion
-
-    network = onnx.load(source)
-    conversion.take_rgb_bytes(network, mean=127.5, std=127.5)
-    if isinstance(entry.model, RecognitionModel):
-        characters = conversion.metadata(network, "character")
-        if characters is None:
-            raise ModelDamaged(f"{source} carries no character set")
-        # One a line; the class after the last of them is a space.
-        (folder / CHARSET).write_text("\n".join([*characters.splitlines(), " ", ""]), "utf-8")
-        conversion.give_best_class(network)
-    onnx.checker.check_model(network)
-    onnx.save(network, folder / NETWORK)
-    (folder / DESCRIPTION).write_text(entry.model.model_dump_json(indent=2) + "\n", "utf-8")
-
-
-def check(entry: Entry, source: Path, folder: Path) -> None:
-    """Run the converted network against the fetched one on a probe picture.
-
-    Raises ModelDamaged if they differ.
-    """
-    import onnxruntime
-
-    providers = ["CPUExecutionProvider"]
-    fetched = onnxruntime.InferenceSession(str(source), providers=providers)
-    stored = onnxruntime.InferenceSession(str(folder / NETWORK), providers=providers)
-    height = entry.model.height if isinstance(entry.model, RecognitionModel) else 64
-    probe = np.random.default_rng(0).integers(0, 256, (1, height, 160, 3), np.uint8)
-    planes = ((probe[..., ::-1].astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2)
-    (expected,) = fetched.run(None, {fetched.get_inputs()[0].name: np.ascontiguousarray(planes)})
-    outputs = stored.run(None, {stored.get_inputs()[0].name: probe})
-    if isinstance(entry.model, RecognitionModel):
-        classes, probabilities = outputs
-        same = bool((classes == expected.argmax(axis=2)).all())
-        difference = float(np.abs(probabilities - expected.max(axis=2)).max())
-    else:
-        same, difference = True, float(np.abs(outputs[0] - expected).max())
-    if not same or difference > TOLERANCE:
-        raise ModelDamaged(f"{entry.tag}: the converted network differs by {difference:.2g}")
-
-
-def save(entry: Entry, folder: Path) -> None:
-    """Copy a model folder into the store under the entry's tag."""
+def save(entry: Entry, folder: Path, published: Published) -> None:
+    """Copy a model folder into the store under the entry's tag, in place of what is there."""
     import bentoml
 
     facts = {
-        "source": entry.source,
-        "revision": entry.revision,
-        "file": entry.file.name,
-        "sha256": entry.file.sha256,
+        "source": published.origin,
+        "files": published.digests(),
         "licence": entry.licence,
     }
     labels = {"task": entry.task, "model": entry.name}
-    with bentoml.models.create(entry.tag, labels=labels, metadata=facts) as stored:
-        for path in folder.iterdir():
-            shutil.copy(path, stored.path_of(path.name))
+    with (
+        replacing(entry) as store,
+        bentoml.models.create(
+            entry.tag, labels=labels, metadata=facts, _model_store=store
+        ) as model,
+    ):
+        Path(model.path).chmod(0o755)  # BentoML makes it for one user, but others read it too
+        for path in sorted(folder.iterdir()):
+            shutil.copyfile(path, model.path_of(path.name))  # not its mode, for the same reason
+
+
+@contextmanager
+def replacing(entry: Entry) -> Iterator[Any]:
+    """A BentoML store for one new model, which then takes the place of what the store has.
+
+    It is moved there whole: whatever ends this process leaves no half of a model in the store.
+    """
+    from bentoml._internal.configuration.containers import BentoMLContainer
+    from bentoml._internal.models import ModelStore
+
+    store = Path(BentoMLContainer.model_store_dir.get())
+    place = Path(*entry.tag.split(":"))
+    with tempfile.TemporaryDirectory(dir=store.parent, prefix=".importing-") as temporary:
+        yield ModelStore(temporary)
+        move(Path(temporary) / place, store / place, aside=Path(temporary) / "replaced")
+
+
+def move(new: Path, place: Path, aside: Path) -> None:
+    """Move a folder to a place, and what is there aside."""
+    place.parent.mkdir(exist_ok=True)
+    try:
+        if place.exists():
+            place.rename(aside)
+        new.rename(place)
+    except BaseException:  # an interrupt must not leave the place empty either
+        if aside.exists() and not place.exists():
+            aside.rename(place)
+        raise
 
 
 def stored(entry: Entry) -> bool:
     """Whether the store has this entry."""
     import bentoml
-    from bentoml.exceptions import NotFound
+    from bentoml.exceptions import BentoMLException
 
     try:
         bentoml.models.get(entry.tag)
-    except NotFound:
+    except BentoMLException:  # not there, or half of one
         return False
     return True
 
 
-def bring_in(entry: Entry, force: bool) -> str:
+def bring_in(entry: Entry, options: argparse.Namespace) -> str:
     """Import one entry unless it is there; gives a line that says what was done."""
-    import bentoml
-
-    there = stored(entry)
-    if there and not force:
+    if stored(entry) and not options.force:
         return f"{entry.tag}: already in the store"
-    source = fetch(entry)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        convert(entry, source, folder)
-        check(entry, source, folder)
-        if there:
-            bentoml.models.delete(entry.tag)
-        save(entry, folder)
-    return f"{entry.tag}: saved ({entry.source} {entry.revision}, {entry.licence})"
+    published = origins.find(entry, options.folder, options.revision)
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            conversion.convert(entry, published, folder)
+            save(entry, folder, published)
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        raise DiskFull(f"no room for {entry.tag}: {error}") from error
+    return f"{entry.tag}: checked and saved ({published.origin}, {entry.licence})"
+
+
+def disk_is_full(error: Exception) -> bool:
+    """Also of the one error that copying many files makes of several, and of safetensors' own."""
+    reasons = (os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
+    return any(reason in str(error) for reason in reasons)
+
+
+def chosen(options: argparse.Namespace) -> list[Entry]:
+    """The entries that the command line asks for, or those that the server would use."""
+    names = (options.detection, options.recognition)
+    entries = [
+        models[name]
+        for models, name in zip((DETECTION, RECOGNITION), names, strict=True)
+        if name is not None
+    ]
+    if options.preset is None and entries:
+        return entries
+    pair = PRESETS[options.preset] if options.preset else Settings().models
+    given = {entry.task for entry in entries}
+    return entries + [each for each in (pair.detection, pair.recognition) if each.task not in given]
+
+
+def show() -> str:
+    """All models, with what is known of them."""
+    lines = []
+    for entry in ENTRIES:
+        presets = [
+            name for name, pair in PRESETS.items() if entry in (pair.detection, pair.recognition)
+        ]
+        state = "in the store" if stored(entry) else "-"
+        option = f"--{entry.task} {entry.name}"
+        lines.append(f"{option:40} {state:13} {entry.origin} ({', '.join(presets) or '-'})")
+    return "\n".join(lines)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--preset", choices=list(PRESETS), help="a pair of models")
+    parser.add_argument("--detection", choices=list(DETECTION), metavar="NAME", help="one model")
+    parser.add_argument(
+        "--recognition", choices=list(RECOGNITION), metavar="NAME", help="one model"
+    )
+    parser.add_argument("--list", action="store_true", help="show all models and end")
+    parser.add_argument(
+        "--from", dest="folder", type=Path, metavar="DIR",
+        help="take the published files from this folder, or from one named after the model in it",
+    )  # fmt: skip
+    parser.add_argument("--revision", help="of the hub, in place of the catalogue's")
+    parser.add_argument("--force", action="store_true", help="import again what is there already")
+    options = parser.parse_args(arguments)
+    if options.folder is not None and not options.folder.is_dir():
+        parser.error(f"no folder {options.folder}")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="ppocr")
-    parser.add_argument("--force", action="store_true", help="import again what is there already")
-    options = parser.parse_args(arguments)
-    preset = PRESETS[options.preset]
+    options = parse(arguments)
     try:
-        for entry in (preset.detection, preset.recognition):
-            print(bring_in(entry, options.force), flush=True)
+        if options.list:
+            print(show())
+            return 0
+        for entry in chosen(options):
+            print(bring_in(entry, options), flush=True)
     except ModuleNotFoundError as error:
-        print(f"import_models: {error}: pip install '.[cpu,import]'", file=sys.stderr)
+        print(
+            f"import_models: {error}: pip install '.[import]' or '.[modelscope]'", file=sys.stderr
+        )
         return 1
-    except ModelError as error:
-        print(f"import_models: {error.code}: {error}", file=sys.stderr)
+    except (ModelError, ValidationError) as error:
+        code = f"{error.code}: " if isinstance(error, ModelError) else ""
+        print(f"import_models: {code}{error}", file=sys.stderr)
         return 1
     return 0
 

@@ -25,19 +25,19 @@ from ocr.sources import Sources
 from runners.calls import call_one
 from runners.detection import Detection
 from runners.recognition import Recognition
-from runners.store import model_folder, preset
+from runners.store import model_folder
 from runners.wire import receive_readings, send_lines
 from web.app import create_app
 from web.door import Door, error_response
 
 log = logging.getLogger("ocr.service")
 settings = Settings()
-models = preset(settings)
+models = settings.models
 
 # Asked for what it cannot do, the service says so at start: a worker that fails is started again
 # and again.
-check_device(settings.device)
 for entry in (models.detection, models.recognition):
+    check_device(settings.device, entry.model)
     model_folder(entry)
 
 IMAGES_AT_ONCE = 2 * settings.batch_pages  # of one request, so that it leaves room for others

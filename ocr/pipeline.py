@@ -46,7 +46,7 @@ class Pipeline:
         Raises InferenceFailed if a network fails on it.
         """
         height, width = page.shape[:2]
-        found = await self._read_lines(page, await self._locate(page))
+        found = await self._read_lines(page, await self.locate(page))
         kept = [line for line in found if line.text and line.confidence >= self.min_confidence]
         if not kept and _may_be_a_label(width, height):
             kept = await self._read_as_label(page)
@@ -55,12 +55,22 @@ class Pipeline:
 
     async def _read_as_label(self, page: Pixels) -> list[Line]:
         """Take a small picture for one line: text that fills a picture is often not detected."""
-        height, width = page.shape[:2]
-        whole = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float32)
-        found = await self._read_lines(page, whole)
+        found = await self._read_lines(page, np.array([_whole(page)]))
         return [line for line in found if line.text and line.confidence >= SURE]
 
-    async def _locate(self, page: Pixels) -> npt.NDArray[np.float32]:
+    async def read_line(self, picture: Pixels) -> Line:
+        """Read a picture, (height, width, 3) uint8 RGB, that is one upright line.
+
+        Raises InferenceFailed if the network fails on it.
+        """
+        (line,) = await self._read(picture, [(_whole(picture), 0)])
+        return line
+
+    async def locate(self, page: Pixels) -> npt.NDArray[np.float32]:
+        """All lines of a page that detection finds, as (n, 4, 2) quads in pixels of the page.
+
+        Raises InferenceFailed if the network fails on it.
+        """
         height, width = page.shape[:2]
         plan = tiles.first_look(width, height, self.detection)
         quads = await self._look(page, plan)
@@ -126,6 +136,11 @@ def _other_turns(line: Line) -> list[int]:
     """Upside down and, for a line that stands, as it is: it may be one tall letter."""
     opposite = (line.turns + 2) % 4
     return [opposite, 0] if geometry.stands(line.quad) else [opposite]
+
+
+def _whole(page: Pixels) -> Quad:
+    height, width = page.shape[:2]
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
 
 
 def _may_be_a_label(width: int, height: int) -> bool:

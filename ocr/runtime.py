@@ -1,6 +1,10 @@
-"""Runs a network file: ONNX Runtime on a CPU, or its CUDA provider where one was asked for."""
+"""Runs a model's network: in ONNX Runtime on a CPU, in torch on CUDA.
+
+A network that is only there as `network.onnx` runs on CUDA in ONNX Runtime's provider for it.
+"""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -9,15 +13,41 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from ocr.errors import DeviceUnavailable, ModelMissing
+from ocr.document import Pixels
+from ocr.errors import DeviceUnavailable, InferenceFailed, ModelMissing
+from ocr.model import NETWORK, DetectionModel, RecognitionModel
 
 Device = Literal["cpu", "cuda"]
+Outputs = list[np.ndarray]  # of one picture
 T = TypeVar("T")
+Finish = Callable[[Pixels, Outputs], T]
 PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
-class Network:
-    """An ONNX network that many threads may call.
+class Network(ABC):
+    """A network that many threads may call; `provider` says what runs it."""
+
+    provider: str
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="network")
+
+    @abstractmethod
+    def each(self, images: Sequence[Pixels], finish: Finish[T]) -> list[T | InferenceFailed]:
+        """Run pictures, (height, width, 3) uint8 RGB, and `finish` each one with its outputs.
+
+        What fails, network or `finish`, fails for its own picture only.
+        """
+
+    def map(self, task: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
+        """Do `task` for each item, as many at once as there are threads."""
+        if len(items) == 1:
+            return [task(items[0])]
+        return list(self._pool.map(task, items))
+
+
+class OnnxNetwork(Network):
+    """A network file in ONNX Runtime.
 
     The same file is opened twice on a CPU: calls that come together run side by side on one
     thread each, which costs least in all, and a call that is alone gets every thread, which
@@ -30,32 +60,87 @@ class Network:
     def __init__(self, path: Path, device: Device = "cpu", threads: int = 1) -> None:
         if not path.is_file():
             raise ModelMissing(f"no network at {path}")
+        super().__init__(threads)
         self._alone = _open(path, device, threads)
         self._beside = self._alone if device == "cuda" or threads == 1 else _open(path, device, 1)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=path.stem)
         self._slots = threading.BoundedSemaphore(threads)  # bounds memory as well as threads
         self._pending = 0
         self._lock = threading.Lock()
-        self.provider: str = self._alone.get_providers()[0]
+        self.provider = self._alone.get_providers()[0]
 
-    def run(self, image: np.ndarray) -> list[np.ndarray]:
-        """Run one input, (1, height, width, 3) uint8 RGB; gives the network's outputs."""
+    def run(self, image: Pixels) -> Outputs:
+        """Run one picture, (height, width, 3) uint8 RGB."""
         with self._lock:
             self._pending += 1
             session = self._alone if self._pending == 1 else self._beside
         try:
             with self._slots:
-                outputs: list[np.ndarray] = session.run(None, {session.get_inputs()[0].name: image})
+                feed = {session.get_inputs()[0].name: image[np.newaxis]}
+                return [output[0] for output in session.run(None, feed)]
         finally:
             with self._lock:
                 self._pending -= 1
-        return outputs
 
-    def map(self, task: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
-        """Do `task`, which calls `run`, for each item, as many at once as there are threads."""
-        if len(items) == 1:
-            return [task(items[0])]
-        return list(self._pool.map(task, items))
+    def each(self, images: Sequence[Pixels], finish: Finish[T]) -> list[T | InferenceFailed]:
+        """As Network.each. Pictures run one by one: on a CPU a batch is no faster."""
+        return self.map(lambda image: guard(lambda: finish(image, self.run(image))), images)
+
+
+def guard(task: Callable[[], T]) -> T | InferenceFailed:
+    """What a task gives, or that it failed."""
+    try:
+        return task()
+    except Exception as error:
+        return InferenceFailed(f"{type(error).__name__}: {error}")
+
+
+def open_network(
+    folder: Path, model: DetectionModel | RecognitionModel, device: Device, threads: int
+) -> Network:
+    """Open the network of a model folder.
+
+    Raises ModelMissing or ModelDamaged as its files deserve, DeviceUnavailable if the device
+    cannot run it.
+    """
+    check_device(device, model)
+    if device == "cuda" and model.network is not None:
+        from ocr.torch_network import TorchNetwork  # torch is not needed, nor there, on a CPU
+
+        return TorchNetwork(folder, model, device, threads)
+    return OnnxNetwork(folder / NETWORK, device, threads)
+
+
+def check_device(device: Device, model: DetectionModel | RecognitionModel) -> None:
+    """Raises DeviceUnavailable if the device cannot run this model's network."""
+    if device == "cuda" and model.network is not None:
+        _check_torch()
+    else:
+        _provider(device)
+
+
+def _check_torch() -> None:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise DeviceUnavailable(
+            f"device 'cuda' was asked for, but torch is missing: {error}"
+        ) from None
+    if not torch.cuda.is_available():
+        raise DeviceUnavailable(
+            f"device 'cuda' was asked for, but torch {torch.__version__} finds none"
+        )
+
+
+def _provider(device: Device) -> str:
+    import onnxruntime
+
+    wanted = PROVIDERS[device]
+    there = onnxruntime.get_available_providers()
+    if wanted not in there:
+        raise DeviceUnavailable(
+            f"device {device!r} was asked for, but ONNX Runtime has only {', '.join(there)}"
+        )
+    return wanted
 
 
 def _open(path: Path, device: Device, threads: int) -> Any:
@@ -72,7 +157,7 @@ def _open(path: Path, device: Device, threads: int) -> Any:
         _share_memory()
         options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 3
-    wanted = check_device(device)
+    wanted = _provider(device)
     session = onnxruntime.InferenceSession(str(path), options, providers=[wanted])
     if session.get_providers()[0] != wanted:
         raise DeviceUnavailable(f"device {device!r} was asked for, but {wanted} did not start")
@@ -89,16 +174,3 @@ def _share_memory() -> None:
     )
     # No limit; grow by what is asked for, not by powers of two; defaults for the rest.
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, 1, -1, -1))
-
-
-def check_device(device: Device) -> str:
-    """The execution provider for a device. Raises DeviceUnavailable if there is none."""
-    import onnxruntime
-
-    wanted = PROVIDERS[device]
-    there = onnxruntime.get_available_providers()
-    if wanted not in there:
-        raise DeviceUnavailable(
-            f"device {device!r} was asked for, but ONNX Runtime has only {', '.join(there)}"
-        )
-    return wanted

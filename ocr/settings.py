@@ -1,12 +1,14 @@
 """Every OCR_* environment variable, typed, in one place; read once, at start."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ocr.catalogue import DETECTION, PRESETS, RECOGNITION, Entry, Pair
 from ocr.decode import DecodeLimits
 from ocr.runtime import Device
 
@@ -16,7 +18,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="OCR_", env_ignore_empty=True, frozen=True)
 
-    preset: Literal["ppocr"] = Field(default="ppocr", description="the pair of models")
+    preset: Literal["ppocr", "modelscope", "modelscope-db"] = Field(
+        default="ppocr", description="the pair of models: ppocr, modelscope or modelscope-db"
+    )
+    detection: str = Field(default="", description="another detection model than the preset's")
+    recognition: str = Field(default="", description="another recognition model than the preset's")
     device: Device = Field(
         default="cpu", description="cpu or cuda; cuda where there is none is an error"
     )
@@ -42,6 +48,25 @@ class Settings(BaseSettings):
         default=False, description="fetch from private addresses as well"
     )
 
+    @field_validator("detection")
+    @classmethod
+    def _known_detection(cls, name: str) -> str:
+        return _known(name, DETECTION)
+
+    @field_validator("recognition")
+    @classmethod
+    def _known_recognition(cls, name: str) -> str:
+        return _known(name, RECOGNITION)
+
+    @property
+    def models(self) -> Pair:
+        """The models to use: the preset's, but for those that are named."""
+        pair = PRESETS[self.preset]
+        return Pair(
+            DETECTION[self.detection] if self.detection else pair.detection,
+            RECOGNITION[self.recognition] if self.recognition else pair.recognition,
+        )
+
     @property
     def decode_limits(self) -> DecodeLimits:
         return DecodeLimits(self.max_image_bytes, self.max_pixels, self.max_pages)
@@ -49,6 +74,12 @@ class Settings(BaseSettings):
     @property
     def network_threads(self) -> int:
         return self.threads or available_cores()
+
+
+def _known(name: str, models: Mapping[str, Entry]) -> str:
+    if name and name not in models:
+        raise ValueError(f"no model {name!r}: there are {', '.join(models)}")
+    return name
 
 
 def available_cores() -> int:

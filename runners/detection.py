@@ -7,10 +7,10 @@ import numpy as np
 
 from ocr.settings import Settings
 from runners.options import batching_options, runner_options
-from runners.store import model_folder, preset
+from runners.store import model_folder
 
 settings = Settings()
-entry = preset(settings).detection
+entry = settings.models.detection
 
 
 @bentoml.service(name="Detection", **runner_options(settings))

@@ -6,11 +6,11 @@ import bentoml
 
 from ocr.settings import Settings
 from runners.options import batching_options, runner_options
-from runners.store import model_folder, preset
+from runners.store import model_folder
 from runners.wire import receive_lines, send_readings
 
 settings = Settings()
-entry = preset(settings).recognition
+entry = settings.models.recognition
 
 
 @bentoml.service(name="Recognition", **runner_options(settings))

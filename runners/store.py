@@ -5,14 +5,8 @@ from pathlib import Path
 import bentoml
 from bentoml.exceptions import NotFound
 
-from ocr.catalogue import PRESETS, Entry, Preset
+from ocr.catalogue import Entry
 from ocr.errors import ModelMissing
-from ocr.settings import Settings
-
-
-def preset(settings: Settings) -> Preset:
-    """The pair of models that the settings ask for."""
-    return PRESETS[settings.preset]
 
 
 def model_folder(entry: Entry) -> Path:
@@ -21,5 +15,6 @@ def model_folder(entry: Entry) -> Path:
         return Path(bentoml.models.get(entry.tag).path)
     except NotFound:
         raise ModelMissing(
-            f"{entry.tag} is not in the model store (BENTOML_HOME): run `python import_models.py`"
+            f"{entry.tag} is not in the model store (BENTOML_HOME): "
+            f"run `python import_models.py --{entry.task} {entry.name}`"
         ) from None

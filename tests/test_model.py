@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from ocr.catalogue import ENTRIES, Entry
 from ocr.detection.detector import Detector
 from ocr.errors import ModelDamaged, ModelMissing
 from ocr.model import (
@@ -11,48 +12,63 @@ from ocr.model import (
     NETWORK,
     DetectionModel,
     RecognitionModel,
-    describe,
     read_charset,
+    read_detection_model,
+    read_recognition_model,
 )
 from ocr.recognition.recogniser import Recogniser
 from tests.conftest import PRESET
 
 
-def test_a_description_is_read_as_it_was_written(tmp_path: Path) -> None:
-    for entry in (PRESET.detection, PRESET.recognition):
-        (tmp_path / DESCRIPTION).write_text(entry.model.model_dump_json(), "utf-8")
-        if isinstance(entry.model, DetectionModel):
-            assert describe(tmp_path, DetectionModel) == entry.model
-        else:
-            assert describe(tmp_path, RecognitionModel) == entry.model
+def write(model: DetectionModel | RecognitionModel, folder: Path) -> None:
+    (folder / DESCRIPTION).write_text(model.model_dump_json(), "utf-8")
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.tag)
+def test_a_description_is_read_as_it_was_written(tmp_path: Path, entry: Entry) -> None:
+    write(entry.model, tmp_path)
+    if entry.task == "detection":
+        assert read_detection_model(tmp_path) == entry.model
+    else:
+        assert read_recognition_model(tmp_path) == entry.model
+
+
+def test_a_description_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """What a model has since learnt to say has the value that it had all the time."""
+    text = """{"name": "x", "task": "detection", "architecture": "db", "multiple": 32,
+        "short_side": 736, "long_side": 2000, "threshold": 0.3, "box_threshold": 0.5,
+        "unclip_ratio": 1.5, "max_candidates": 1000}"""
+    (tmp_path / DESCRIPTION).write_text(text, "utf-8")
+    model = read_detection_model(tmp_path)
+    assert model == PRESET.detection.model.model_copy(update={"name": "x"})
 
 
 def test_a_folder_without_description_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match=str(tmp_path)):
-        describe(tmp_path, DetectionModel)
+        read_detection_model(tmp_path)
     with pytest.raises(ModelMissing, match=str(tmp_path / "nowhere")):
-        describe(tmp_path / "nowhere", DetectionModel)
+        read_recognition_model(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "no JSON", "[]", '{"name": "x", "task": "detection"}'])
 def test_a_description_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / DESCRIPTION).write_text(text, "utf-8")
     with pytest.raises(ModelDamaged, match=DESCRIPTION):
-        describe(tmp_path, DetectionModel)
+        read_detection_model(tmp_path)
 
 
 def test_a_description_with_a_setting_too_many_is_refused(tmp_path: Path) -> None:
     text = PRESET.recognition.model.model_dump_json()
     (tmp_path / DESCRIPTION).write_text(text[:-1] + ', "colour": "red"}', "utf-8")
     with pytest.raises(ModelDamaged, match="colour"):
-        describe(tmp_path, RecognitionModel)
+        read_recognition_model(tmp_path)
 
 
 def test_a_model_of_the_other_kind_is_refused(model_folders: tuple[Path, Path]) -> None:
     detection, recognition = model_folders
-    with pytest.raises(ModelDamaged, match="DetectionModel"):
+    with pytest.raises(ModelDamaged, match="a detection model"):
         Detector(recognition)
-    with pytest.raises(ModelDamaged, match="RecognitionModel"):
+    with pytest.raises(ModelDamaged, match="a recognition model"):
         Recogniser(detection)
 
 

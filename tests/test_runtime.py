@@ -12,7 +12,7 @@ from ocr.model import NETWORK
 from ocr.recognition import lines
 from ocr.recognition.lines import PackedLines
 from ocr.recognition.recogniser import Recogniser
-from ocr.runtime import Network
+from ocr.runtime import OnnxNetwork
 from tests import pictures
 
 HEIGHT = 48
@@ -36,14 +36,14 @@ def bits(outputs: list[np.ndarray]) -> list[bytes]:
 
 def test_a_missing_network_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match=str(tmp_path / NETWORK)):
-        Network(tmp_path / NETWORK)
+        OnnxNetwork(tmp_path / NETWORK)
 
 
 def test_cuda_is_not_replaced_by_a_cpu(model_folders: tuple[Path, Path]) -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime may have a device to run on")
     with pytest.raises(DeviceUnavailable, match="cuda"):
-        Network(model_folders[1] / NETWORK, "cuda")
+        OnnxNetwork(model_folders[1] / NETWORK, "cuda")
 
 
 def test_the_provider_that_runs_is_named(recogniser: Recogniser) -> None:
@@ -55,11 +55,11 @@ def test_alone_and_side_by_side_give_the_same_bits(
     model_folders: tuple[Path, Path], crops: list[Pixels], threads: int
 ) -> None:
     model = Recogniser(model_folders[1]).model
-    inputs = [lines.pad(line, model)[np.newaxis] for line in crops]
-    expected = Network(model_folders[1] / NETWORK, threads=1)
-    network = Network(model_folders[1] / NETWORK, threads=threads)
+    inputs = [lines.pad(line, model) for line in crops]
+    expected = OnnxNetwork(model_folders[1] / NETWORK, threads=1)
+    network = OnnxNetwork(model_folders[1] / NETWORK, threads=threads)
     alone = [bits(network.run(each)) for each in inputs]
-    beside = [bits(outputs) for outputs in network.map(network.run, inputs)]
+    beside = network.each(inputs, lambda image, outputs: bits(outputs))
     assert alone == beside == [bits(expected.run(each)) for each in inputs]
 
 

@@ -13,6 +13,9 @@ from ocr.document import Span
 
 BLANK = 0
 
+# Each step's best class and its probability: (n,) integers and (n,) floats.
+Steps = tuple[npt.NDArray[np.integer], npt.NDArray[np.floating]]
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -31,19 +34,19 @@ def decode(
 ) -> Reading:
     """Decode one line.
 
-    `classes` and `probabilities` are (n,): each step's best class and its probability. Class k is
-    `charset[k - 1]`. `steps` is the part of n that the line fills, the rest being padding; spans
-    are shares of it.
+    `classes` and `probabilities` are Steps. Class k is `charset[k - 1]`, which is empty if no
+    character has this class. `steps` is the part of n that the line fills, the rest being padding;
+    spans are shares of it.
     """
     starts = np.flatnonzero(np.diff(classes, prepend=-1))
     ends = np.append(starts[1:], len(classes))
-    kept = classes[starts] != BLANK
-    starts, ends = starts[kept], ends[kept]
-    if len(starts) == 0:
+    characters = ["" if k == BLANK else charset[k - 1] for k in classes[starts]]
+    kept = [i for i, character in enumerate(characters) if character]
+    if not kept:
         return Reading("", 0.0)
-    characters = [charset[k - 1] for k in classes[starts]]
     spans = tuple(
-        Span(character, min(float(start) / steps, 1.0), min(float(end) / steps, 1.0))
-        for character, start, end in zip(characters, starts, ends, strict=True)
+        Span(characters[i], min(float(starts[i]) / steps, 1.0), min(float(ends[i]) / steps, 1.0))
+        for i in kept
     )
-    return Reading("".join(characters), float(probabilities[starts].mean()), spans)
+    text = "".join(span.character for span in spans)
+    return Reading(text, float(probabilities[starts[kept]].mean()), spans)

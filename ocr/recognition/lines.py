@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from ocr.document import Pixels, Span
 from ocr.model import RecognitionModel
-from ocr.recognition.ctc import Reading
+from ocr.recognition.ctc import Reading, Steps
 
-PADDING = 128  # mid-grey, which the network sees as zero
 GAP = 0.5  # of the line's height: where a long line may be cut, in front of the limit
 
 
@@ -54,16 +53,47 @@ def pad(line: Pixels, model: RecognitionModel) -> Pixels:
     """Pad a line to the width at which the network reads it.
 
     The width depends on this line alone, or its text would depend on its neighbours. Short words
-    read worse without padding (a least width of 160 reads as well as PaddleOCR's 320).
+    read worse without padding (PP-OCRv6 at a least width of 160 reads as well as at
+    PaddleOCR's 320).
     """
     width = line.shape[1]
     padded = max(model.min_width, ceil(width / model.width_step) * model.width_step)
     return np.asarray(
         cv2.copyMakeBorder(
-            line, 0, 0, 0, padded - width, cv2.BORDER_CONSTANT, value=(PADDING,) * 3
+            line, 0, 0, 0, padded - width, cv2.BORDER_CONSTANT, value=(model.padding,) * 3
         ),
         np.uint8,
     )
+
+
+def windows(line: Pixels, model: RecognitionModel) -> list[Pixels]:
+    """What the network is shown of a line: all of it, or the windows that see any of it."""
+    padded = pad(line, model)
+    cut = model.windows
+    if cut is None:
+        return [padded]
+    starts = range(0, min(line.shape[1], cut.count * cut.advance), cut.advance)
+    return [np.ascontiguousarray(padded[:, start : start + cut.width]) for start in starts]
+
+
+def join_windows(steps: Sequence[Steps], model: RecognitionModel, empty: Steps | None) -> Steps:
+    """Make one line's steps of those of its windows.
+
+    A window that sees none of the line gives the steps of an `empty` one, whatever the line.
+    """
+    cut = model.windows
+    if cut is None or empty is None:
+        (only,) = steps
+        return only
+    parts = [*steps, *[empty] * (cut.count - len(steps))]
+    ends = [(0 if i == 0 else cut.trim, -cut.trim or None) for i in range(cut.count)]
+    ends[-1] = (ends[-1][0], None)
+    kept = [
+        (classes[start:end], probabilities[start:end])
+        for (classes, probabilities), (start, end) in zip(parts, ends, strict=True)
+    ]
+    classes, probabilities = (np.concatenate(each) for each in zip(*kept, strict=True))
+    return classes, probabilities
 
 
 def split(line: Pixels, model: RecognitionModel) -> list[Pixels]:

@@ -75,7 +75,7 @@ def test_pad_widths_depend_on_the_line_only(width: int, padded: int) -> None:
     found = lines.pad(line, MODEL)
     assert found.shape == (MODEL.height, padded, 3)
     assert np.array_equal(found[:, :width], line)
-    assert np.all(found[:, width:] == lines.PADDING)
+    assert np.all(found[:, width:] == MODEL.padding)
 
 
 @pytest.mark.parametrize("width", [1, 2560, 2561, 4000, 7680, 12_345])
