@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ocr.catalogue import Entry, HubModel
@@ -155,12 +156,17 @@ def _session(source: Path | bytes) -> Any:
 
 
 def _probe(height: int, width: int) -> np.ndarray:
-    """A picture of blots, (1, height, width, 3) uint8, the same each time."""
+    """Words on blots, (1, height, width, 3) uint8, the same each time.
+
+    Without the words a detection network says that there is nothing, whatever else is wrong.
+    """
     random = np.random.default_rng(0)
-    coarse = random.integers(0, 256, (1, height // 8 + 1, width // 8 + 1, 3))
-    blots = coarse.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]
-    noisy = blots + random.integers(-40, 41, blots.shape)
-    return np.asarray(np.clip(noisy, 0, 255), np.uint8)
+    coarse = random.integers(64, 160, (height // 8 + 1, width // 8 + 1, 3))
+    blots = coarse.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+    picture = np.asarray(blots + random.integers(-40, 41, blots.shape), np.uint8)
+    for foot in range(24, height, 64):
+        cv2.putText(picture, "Text 123", (4, foot), cv2.FONT_HERSHEY_DUPLEX, 1.0, (250, 240, 20), 2)
+    return picture[np.newaxis]
 
 
 def _compare(
