@@ -99,7 +99,9 @@ def test_no_requests_no_answers(recogniser: Recogniser) -> None:
 
 def test_a_failed_call_does_not_count_as_pending(recogniser: Recogniser) -> None:
     """Or the network would never again use all its threads for a call that is alone."""
+    network = recogniser.network
+    assert isinstance(network, OnnxNetwork)
     for _ in range(5):
         with pytest.raises(Exception, match=r"rank|dimension"):
-            recogniser.network.run(np.zeros((3,), np.uint8))
-    assert recogniser.network._pending == 0
+            network.run(np.zeros((3,), np.uint8))
+    assert network._pending == 0

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from ocr.catalogue import DETECTION, PRESETS, RECOGNITION, Entry, Pair
 from ocr.settings import Settings, available_cores
 
 
@@ -31,3 +32,38 @@ def test_threads_default_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().network_threads == available_cores() >= 1
     monkeypatch.setenv("OCR_THREADS", "3")
     assert Settings().network_threads == 3
+
+
+def test_models_are_the_presets_but_for_those_that_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PRESET", "DETECTION", "RECOGNITION"):
+        monkeypatch.delenv(f"OCR_{name}", raising=False)
+    assert Settings().models == PRESETS["ppocr"]
+    monkeypatch.setenv("OCR_PRESET", "modelscope-db")
+    assert Settings().models == PRESETS["modelscope-db"]
+    monkeypatch.setenv("OCR_RECOGNITION", "crnn-general")
+    assert Settings().models == Pair(DETECTION["dbnet-resnet18"], RECOGNITION["crnn-general"])
+    monkeypatch.setenv("OCR_DETECTION", "seglink-word")
+    assert Settings().models == Pair(DETECTION["seglink-word"], RECOGNITION["crnn-general"])
+    monkeypatch.setenv("OCR_RECOGNITION", "")
+    assert Settings().models.recognition == PRESETS["modelscope-db"].recognition
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "models"),
+    [
+        ("DETECTION", "east", DETECTION),
+        ("DETECTION", "crnn-general", DETECTION),
+        ("RECOGNITION", "crnn", RECOGNITION),
+        ("RECOGNITION", "seglink-line", RECOGNITION),
+    ],
+)
+def test_a_model_that_is_not_known_is_refused_and_those_that_are_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, models: dict[str, Entry]
+) -> None:
+    monkeypatch.setenv(f"OCR_{name}", value)
+    with pytest.raises(ValidationError, match=f"no model '{value}'") as raised:
+        Settings()
+    assert name.lower() in str(raised.value)
+    assert all(known in str(raised.value) for known in models)

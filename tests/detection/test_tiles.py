@@ -6,14 +6,24 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ocr.catalogue import PRESETS
+from ocr.catalogue import DETECTION, PRESETS
 from ocr.detection import tiles
 from ocr.document import Quad
-from ocr.model import DetectionModel
+from ocr.model import DBModel, DetectionModel, RecognitionModel
 
 _MODEL = PRESETS["ppocr"].detection.model
-assert isinstance(_MODEL, DetectionModel)
-MODEL: DetectionModel = _MODEL
+assert isinstance(_MODEL, DBModel)
+MODEL: DBModel = _MODEL
+
+
+def detection(name: str) -> DetectionModel:
+    model = DETECTION[name].model
+    assert not isinstance(model, RecognitionModel)
+    return model
+
+
+PADDED = detection("seglink-line")  # the long side fills the field, black fills up the multiples
+SHORT = detection("dbnet-resnet18")  # the short side has one length
 
 SIZES = {
     "ordinary": (1240, 1754),
@@ -38,14 +48,18 @@ def box(left: float, top: float, right: float, bottom: float) -> Quad:
     return np.array(corners, np.float32)
 
 
-def shown(width: int, height: int, plan: tiles.Plan) -> list[tiles.Tile]:
-    return tiles.prepare(np.full((height, width, 3), 200, np.uint8), plan, MODEL)
+def shown(
+    width: int, height: int, plan: tiles.Plan, model: DetectionModel = MODEL
+) -> list[tiles.Tile]:
+    return tiles.prepare(np.full((height, width, 3), 200, np.uint8), plan, model)
 
 
 @cache
-def first_shown(width: int, height: int) -> tuple[tiles.Plan, list[tiles.Tile]]:
-    plan = tiles.first_look(width, height, MODEL)
-    return plan, shown(width, height, plan)
+def first_shown(
+    width: int, height: int, model: DetectionModel = MODEL
+) -> tuple[tiles.Plan, list[tiles.Tile]]:
+    plan = tiles.first_look(width, height, model)
+    return plan, shown(width, height, plan, model)
 
 
 def seen_by(tile: tiles.Tile, plan: tiles.Plan, page: tuple[int, int], quads: list[Quad]) -> Boxes:
@@ -61,8 +75,8 @@ def seen_by(tile: tiles.Tile, plan: tiles.Plan, page: tuple[int, int], quads: li
     return np.array(rows, np.float32).reshape(-1, 9)
 
 
-def round_trip(width: int, height: int, quads: list[Quad]) -> Boxes:
-    plan, parts = first_shown(width, height)
+def round_trip(width: int, height: int, quads: list[Quad], model: DetectionModel = MODEL) -> Boxes:
+    plan, parts = first_shown(width, height, model)
     found = [seen_by(tile, plan, (width, height), quads) for tile in parts]
     return tiles.restore(parts, found, plan, width, height)
 
@@ -262,3 +276,171 @@ def test_a_much_reduced_page_on_which_nothing_was_found_is_looked_at_closer() ->
     first = tiles.first_look(width, height, MODEL)
     nothing = np.zeros((0, 4, 2), np.float32)
     assert tiles.closer_look(width, height, nothing, first, MODEL) is not None
+
+
+# Models that have the long or the short side of a page at one length
+
+
+@pytest.mark.parametrize("model", [PADDED, SHORT], ids=lambda model: model.name)
+@size_of_page
+def test_tiles_of_other_models_are_what_their_networks_take(
+    width: int, height: int, model: DetectionModel
+) -> None:
+    plan, parts = first_shown(width, height, model)
+    for tile in parts:
+        tile_height, tile_width, _ = tile.pixels.shape
+        assert tile_height % model.multiple == 0 < tile_height
+        assert tile_width % model.multiple == 0 < tile_width
+        assert max(tile_height, tile_width) <= model.long_side
+        assert tile_height * tile_width <= 1.05 * tiles.MAX_FIELD
+        assert tile.pixels.flags.c_contiguous
+    assert max(tile[2] for tile in plan.tiles) == plan.width
+    assert max(tile[3] for tile in plan.tiles) == plan.height
+    error = 1.0 if model.fit == "pad" else model.multiple / 2 + 1
+    assert plan.width == pytest.approx(width * plan.scale, abs=error)
+    assert plan.height == pytest.approx(height * plan.scale, abs=error)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "field", "tile"),
+    [
+        (1000, 700, (1024, 717), (1024, 768)),
+        (700, 1000, (717, 1024), (768, 1024)),
+        (4032, 3024, (1024, 768), (1024, 768)),
+        (10_000, 10_000, (1024, 1024), (1024, 1024)),
+        (300, 200, (1024, 683), (1024, 768)),
+        (60, 24, (240, 96), (256, 128)),
+        (1, 1, (4, 4), (128, 128)),
+    ],
+)
+def test_the_long_side_fills_the_field_of_one_padded_tile(
+    width: int, height: int, field: tuple[int, int], tile: tuple[int, int]
+) -> None:
+    plan, (only,) = first_shown(width, height, PADDED)
+    assert (plan.width, plan.height) == field
+    assert only.pixels.shape == (tile[1], tile[0], 3)
+    assert only.box == (0, 0, *field)
+    assert only.inset == (0, 0)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1000, 700), (500, 3000), (60, 24), (3000, 130)])
+def test_padding_is_black_and_to_the_right_and_below_only(width: int, height: int) -> None:
+    for tile in first_shown(width, height, PADDED)[1]:
+        left, top, right, bottom = tile.box
+        assert tile.inset == (0, 0)
+        assert (tile.pixels[: bottom - top, : right - left] == 200).all()
+        assert not tile.pixels[bottom - top :].any()
+        assert not tile.pixels[:, right - left :].any()
+        assert max(tile.pixels.shape[0] - bottom + top, tile.pixels.shape[1] - right + left) < 128
+
+
+@pytest.mark.parametrize("model", [PADDED, SHORT], ids=lambda model: model.name)
+@pytest.mark.parametrize("name", [name for name in SIZES if not name.startswith("one ")])
+def test_restore_puts_boxes_of_other_models_back_to_their_places(
+    name: str, model: DetectionModel
+) -> None:
+    width, height = SIZES[name]
+    long = min(0.5 * width, 900)
+    line = min(0.3 * height, max(40.0, 0.01 * height))
+    first = box(0.1 * width, 0.1 * height, 0.1 * width + long, 0.1 * height + line)
+    last = box(0.98 * width - long, 0.98 * height - line, 0.98 * width, 0.98 * height)
+    found = round_trip(width, height, [first, last], model)
+    assert len(found) == 2
+    found = found[np.argsort(found[:, 0, 1])]
+    assert np.abs(found - [first, last]).max() <= 1.0
+
+
+def test_what_is_seen_where_a_tile_is_padded_is_kept_on_the_page() -> None:
+    plan, parts = first_shown(1000, 700, PADDED)
+    row = np.append(box(900, 650, 1024, 768).ravel(), 0.9).astype(np.float32)[np.newaxis]
+    (found,) = tiles.restore(parts, [row], plan, 1000, 700)
+    assert np.abs(found - box(900 / 1.024, 650 / 1.024, 1000, 700)).max() <= 1.0
+    beside = np.append(box(100, 720, 900, 760).ravel(), 0.9).astype(np.float32)[np.newaxis]
+    assert not len(tiles.restore(parts, [beside], plan, 1000, 700))
+
+
+@pytest.mark.parametrize("model", [PADDED, SHORT], ids=lambda model: model.name)
+@pytest.mark.parametrize(("width", "height"), [(500, 3000), (3000, 500), SIZES["banner"]])
+def test_receipts_and_banners_are_tiled_not_squeezed(
+    width: int, height: int, model: DetectionModel
+) -> None:
+    plan, parts = first_shown(width, height, model)
+    assert plan.scale >= 1.0
+    assert len(parts) >= 4
+    long = 0 if width > height else 1
+    stretches = [(tile.box[long], tile.box[long + 2]) for tile in parts]
+    for (_, end), (start, _) in pairwise(stretches):
+        assert end - start >= tiles.OVERLAP - 1
+
+
+@pytest.mark.parametrize("model", [PADDED, SHORT], ids=lambda model: model.name)
+def test_every_line_of_a_receipt_comes_out_once_whatever_the_model(model: DetectionModel) -> None:
+    lines = [box(30, y, 450, y + 30) for y in range(10, 2950, 47)]
+    found = round_trip(500, 3000, lines, model)
+    found = found[np.argsort(found[:, 0, 1])]
+    assert len(found) == len(lines)
+    assert np.abs(found - np.array(lines)).max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "field"),
+    [
+        (1240, 1754, (736, 1056)),
+        (4032, 3024, (992, 736)),
+        (1000, 700, (1056, 736)),
+        (400, 300, (992, 736)),
+        (500, 3000, (736, 4416)),
+        (10_000, 10_000, (736, 736)),
+    ],
+)
+def test_the_short_side_has_one_length_and_the_long_one_is_a_multiple(
+    width: int, height: int, field: tuple[int, int]
+) -> None:
+    plan, parts = first_shown(width, height, SHORT)
+    assert (plan.width, plan.height) == field
+    assert all(tile.inset == (0, 0) for tile in parts)
+
+
+def test_a_page_too_narrow_for_the_short_side_is_enlarged_so_far_and_gets_a_rim() -> None:
+    plan, (only,) = first_shown(60, 24, SHORT)
+    assert plan.scale == tiles.MAX_ENLARGEMENT
+    assert min(only.inset) >= tiles.RIM
+
+
+@pytest.mark.parametrize("model", [PADDED, SHORT], ids=lambda model: model.name)
+@pytest.mark.parametrize("name", ["photograph", "hundred megapixels", "square"])
+def test_other_models_look_closer_only_at_lines_that_are_small_in_their_field(
+    name: str, model: DetectionModel
+) -> None:
+    width, height = SIZES[name]
+    first = tiles.first_look(width, height, model)
+    assert first.scale < 1.0
+    large = small_text(model.small_text + 1, first)
+    assert tiles.closer_look(width, height, large, first, model) is None
+    small = small_text(model.small_text / 2, first)
+    closer = tiles.closer_look(width, height, small, first, model)
+    assert closer is not None
+    assert 1.2 * first.scale < closer.scale <= 1.0
+    for tile in shown(width, height, closer, model):
+        tile_height, tile_width, _ = tile.pixels.shape
+        assert tile_height % model.multiple == tile_width % model.multiple == 0
+        assert max(tile_height, tile_width) <= model.long_side
+
+
+@pytest.mark.parametrize("height", [4.0, 5.0, 6.0, 7.0, 7.9])
+@pytest.mark.parametrize("page", [(4032, 3024), (1600, 2400), (3300, 2550), (2000, 1200)])
+def test_no_tile_of_a_closer_look_is_longer_than_the_field(
+    page: tuple[int, int], height: float
+) -> None:
+    """Also where the whole page just fits what one tile of another model may hold."""
+    first = tiles.first_look(*page, PADDED)
+    closer = tiles.closer_look(*page, small_text(height, first), first, PADDED)
+    assert closer is not None
+    for tile in shown(*page, closer, PADDED):
+        assert max(tile.pixels.shape) <= PADDED.long_side
+
+
+def test_a_page_that_other_models_enlarge_is_not_looked_at_closer() -> None:
+    for model in (PADDED, SHORT):
+        first = tiles.first_look(400, 300, model)
+        assert tiles.closer_look(400, 300, small_text(4, first), first, model) is None
