@@ -59,11 +59,11 @@ class Pipeline:
         return [line for line in found if line.text and line.confidence >= SURE]
 
     async def read_line(self, picture: Pixels) -> Line:
-        """Read a picture, (height, width, 3) uint8 RGB, that is one upright line.
+        """Read a picture, (height, width, 3) uint8 RGB, that is one line, once and as it is.
 
         Raises InferenceFailed if the network fails on it.
         """
-        (line,) = await self._read(picture, [(_whole(picture), 0)])
+        (line,) = await self._read(picture, [_as_it_stands(_whole(picture))])
         return line
 
     async def locate(self, page: Pixels) -> npt.NDArray[np.float32]:
@@ -85,8 +85,7 @@ class Pipeline:
 
     async def _read_lines(self, page: Pixels, quads: npt.NDArray[np.float32]) -> list[Line]:
         """Read lines, and those that are read badly once more as they may have been meant."""
-        first = [(quad, 1 if geometry.stands(quad) else 0) for quad in quads]
-        found = await self._read(page, first)
+        found = await self._read(page, [_as_it_stands(quad) for quad in quads])
         await self._retry(page, found, [i for i, line in enumerate(found) if _unsure(line)])
         wrong = (_most_turns(found) + 2) % 4
         if wrong != UPSIDE_DOWN:  # what made sense the other way round makes more sense this way
@@ -136,6 +135,11 @@ def _other_turns(line: Line) -> list[int]:
     """Upside down and, for a line that stands, as it is: it may be one tall letter."""
     opposite = (line.turns + 2) % 4
     return [opposite, 0] if geometry.stands(line.quad) else [opposite]
+
+
+def _as_it_stands(quad: Quad) -> tuple[Quad, int]:
+    """A quad and the corner at which its text starts: that of a line that stands runs down."""
+    return quad, 1 if geometry.stands(quad) else 0
 
 
 def _whole(page: Pixels) -> Quad:

@@ -30,6 +30,9 @@ LINES = 64  # in one batch, if all are of one shape; a page has some 30
 MAX_GRAPHS = 64  # more shapes than that are run as they come
 WARM_UP = 3  # runs before a graph is recorded, as torch's documentation asks for
 
+# Of all networks of this process: while one records a graph, no thread may use CUDA otherwise.
+_CUDA = threading.Lock()
+
 
 class TorchNetwork(Network):
     """A network with the weights of a model folder.
@@ -53,12 +56,13 @@ class TorchNetwork(Network):
         super().__init__(threads)
         architecture = _architecture(model)
         self._device = torch.device(device)
+        self._lock = _CUDA if device == "cuda" else threading.Lock()
         half = model.half and device == "cuda"
-        self._served = _prepare(architecture.from_file(path), self._device, half)
+        with self._lock:
+            self._served = _prepare(architecture.from_file(path), self._device, half)
         self._batch = 1 if architecture.resizable else LINES
         self._graphs: dict[Shape, _Graph] = {}
         self._pool_of_graphs = torch.cuda.graph_pool_handle() if device == "cuda" else None
-        self._lock = threading.Lock()
         kind = "half" if half else "single"
         self.provider = f"torch {torch.__version__}, {kind} precision, {_name(self._device)}"
 
@@ -128,6 +132,9 @@ def _prepare(served: Served, device: torch.device, half: bool) -> Served:
     if device.type == "cuda":
         # Else what is called single precision rounds as coarsely as half precision does.
         torch.backends.cudnn.allow_tf32 = False
+        # Else half precision may add up in half precision, which its import has not tried.
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+        torch.backends.cudnn.deterministic = True  # else a replay may add up in another order
         served.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if half:
         served.network.half()
