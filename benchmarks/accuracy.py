@@ -23,10 +23,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import client
-import datasets
 import machine
 import mtwi
 import results
+import truths
 from results import Reader, Report, Result, read_predictions, read_set, write_predictions
 
 from ocr.errors import OcrError
@@ -69,7 +69,7 @@ async def _detection_in_process() -> AsyncIterator[Reader]:
 async def run(options: argparse.Namespace) -> list[Report]:
     """Read and score all sets, one after the other."""
     reports = []
-    sets = datasets.truth_sets(options.folder, options.set)
+    sets = truths.truth_sets(options.folder, options.set)
     async with reading(options.url) as reader:
         for truth in sets:
             baseline = read_predictions(truth, options.baseline)

@@ -74,9 +74,11 @@ class Worker:
 
 
 @contextmanager
-def worker(kind: str, paths: Sequence[Path]) -> Iterator[Worker]:
+def worker(
+    kind: str, paths: Sequence[Path], *options: str, python: str = sys.executable
+) -> Iterator[Worker]:
     """Start a worker over these pictures and wait until it has loaded; ends it at last."""
-    command = [sys.executable, str(Path(__file__).with_name("worker.py")), kind]
+    command = [python, str(Path(__file__).with_name("worker.py")), kind, *options]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )

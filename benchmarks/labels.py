@@ -1,6 +1,6 @@
 """Finds sets of line crops in a folder, in this project's form and in those of published sets.
 
-A set is a truth file NAME.jsonl of line crops (see datasets.py), or one of these with its pictures
+A set is a truth file NAME.jsonl of line crops (see truths.py), or one of these with its pictures
 beside or below it, in the folder or in folders inside it:
 
 - labels, as PaddleOCR has them: a file NAME.txt or NAME.tsv of lines "picture<TAB>text". Paths may
@@ -19,8 +19,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-import datasets
-from datasets import PICTURES, CropSet
+import truths
+from truths import PICTURES, CropSet
 
 METADATA = "metadata"
 TEXT_KEYS = ("text", "label")
@@ -44,7 +44,7 @@ def crop_sets(folder: Path, names: Sequence[str] = (), by_folder: bool = False) 
 
 def _files(folder: Path) -> dict[str, Path]:
     """The files of truth by the names of their sets."""
-    own = [path for path in folder.glob("*.jsonl") if datasets.holds_crops(path)]
+    own = [path for path in folder.glob("*.jsonl") if truths.holds_crops(path)]
     others = [path for path in folder.rglob("*") if _is_metadata(path) or _has_labels(path)]
     named: dict[str, Path] = {}
     for path in sorted([*own, *others]):
@@ -79,7 +79,7 @@ def _has_labels(path: Path) -> bool:
 
 def _read(name: str, path: Path, folder: Path) -> CropSet:
     if not _is_metadata(path) and path.suffix == ".jsonl":
-        return CropSet(name, folder, datasets.read_crops(path))
+        return CropSet(name, folder, truths.read_crops(path))
     truth: dict[str, str] = {}
     for number, picture, text in _rows(path):
         image = _find(path.parent, picture)

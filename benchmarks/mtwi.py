@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import shapely
-from datasets import PICTURES, PageSet
 from metrics import DIGITS, MOSTLY, UNREADABLE, Agreement, TextLine, agreement, shape
 from tables import table
+from truths import PICTURES, PageSet
 
 IMAGES, TRUTH = "image_", "txt_"
 NAME = "mtwi"

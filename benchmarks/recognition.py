@@ -23,9 +23,9 @@ from pathlib import Path
 import labels
 import machine
 import results
-from datasets import CropSet
 from metrics import TextLine
 from results import Reader, Report, Result, read_predictions, read_set, write_predictions
+from truths import CropSet
 
 from ocr.errors import OcrError
 

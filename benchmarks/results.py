@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import datasets
+import truths
 from client import ReadFailed
-from datasets import CropSet, PageSet, TruthSet
 from metrics import TextLine, score_crops, score_pages
 from tables import table
+from truths import CropSet, PageSet, TruthSet
 
 AT_ONCE = 2  # pictures
 TOLD_EVERY = 500  # pictures
@@ -116,8 +116,8 @@ def read_predictions(truth: TruthSet, folder: Path | None) -> Result | None:
         print(f"{truth.name}: no baseline at {path}", file=sys.stderr)
         return None
     if isinstance(truth, PageSet):
-        return Result(truth, datasets.read_pages(path), {}, 0)
-    texts = datasets.read_crops(path)
+        return Result(truth, truths.read_pages(path), {}, 0)
+    texts = truths.read_crops(path)
     return Result(truth, {image: [TextLine((), text)] for image, text in texts.items()}, {}, 0)
 
 
@@ -125,9 +125,9 @@ def write_predictions(result: Result, folder: Path) -> None:
     """Write what was found as NAME.jsonl."""
     path = folder / f"{result.truth.name}.jsonl"
     if isinstance(result.truth, PageSet):
-        datasets.write_pages(path, result.found)
+        truths.write_pages(path, result.found)
     else:
-        datasets.write_crops(path, result.texts)
+        truths.write_crops(path, result.texts)
 
 
 def show(reports: Sequence[Report]) -> str:

@@ -2,14 +2,15 @@
 
     python benchmarks/throughput.py ../shared/data [--set en_pdf ...] [--clients 1,8]
         [--url http://127.0.0.1:9533 [--pid PID]] [--rounds 3] [--rapidocr] [--in-process]
-        [--limit N] [--json FILE]
+        [--modelscope PYTHON DETECTION RECOGNITION] [--limit N] [--json FILE]
 
 Each client sends one picture a request over a connection of its own. Without --url the service
 of this repository is started for the run and stopped after it. --rapidocr runs the rapidocr
 library with its defaults on the same pictures, one after the other; --in-process the same
-pipeline without HTTP and runners, as many pages at once as there are clients. Both run in a
-process of their own. Contestants take turns, --rounds times; medians are shown, with the lowest
-and the highest in brackets.
+pipeline without HTTP and runners, as many pages at once as there are clients; --modelscope runs
+ModelScope's two pipelines, in a Python that has them, over two folders of models (from which the
+store was filled, so that the weights are the same). Each runs in a process of its own. Contestants
+take turns, --rounds times; medians are shown, with the lowest and the highest in brackets.
 """
 
 import argparse
@@ -23,9 +24,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import contestants
-import datasets
 import machine
 import serving
+import truths
 from contestants import Contestant, Run
 from tables import table
 
@@ -33,7 +34,8 @@ SETS = ("en_receipt_sroie", "en_form_funsd", "zh_pdf", "zh_web_mtwi", "zh_mixed_
 SEED = 20
 MEGABYTE = 1e6
 
-SERVICE, IN_PROCESS, RAPIDOCR = "service", "in-process", "rapidocr"
+SERVICE, IN_PROCESS, RAPIDOCR, MODELSCOPE = "service", "in-process", "rapidocr", "modelscope"
+ONE_BY_ONE = (RAPIDOCR, MODELSCOPE)
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def changed(records: Sequence[Record], record: Record) -> list[int]:
 def pictures(options: argparse.Namespace) -> list[Path]:
     """The pictures of the sets, shuffled the same way each time."""
     names = options.set or SETS
-    sets = datasets.truth_sets(options.folder, names)
+    sets = truths.truth_sets(options.folder, names)
     paths = [truth.folder / image for truth in sets for image in truth.truth]
     random.Random(SEED).shuffle(paths)
     return paths[: options.limit]
@@ -123,6 +125,10 @@ def enter(stack: ExitStack, options: argparse.Namespace, paths: Sequence[Path]) 
     if options.rapidocr:
         library = stack.enter_context(contestants.worker(RAPIDOCR, paths))
         records.append(Record(RAPIDOCR, library, 1))
+    if options.modelscope:
+        python, *models = options.modelscope
+        pipelines = contestants.worker(MODELSCOPE, paths, *models, python=python)
+        records.append(Record(MODELSCOPE, stack.enter_context(pipelines), 1))
     return records
 
 
@@ -181,7 +187,7 @@ def ratios(records: Sequence[Record]) -> dict[str, list[float]]:
     found = {}
     for service in (record for record in records if record.name == SERVICE):
         for other in records:
-            alike = other.name == RAPIDOCR or other.clients == service.clients
+            alike = other.name in ONE_BY_ONE or other.clients == service.clients
             if other.name == SERVICE or not alike:
                 continue
             found[f"service with {service.clients} clients / {other.name}"] = [
@@ -234,6 +240,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pid", type=int, help="of that service, to measure what it uses")
     parser.add_argument("--rounds", type=_count, default=1)
     parser.add_argument("--rapidocr", action="store_true", help="compare with this library")
+    parser.add_argument(
+        "--modelscope", nargs=3, metavar=("PYTHON", "DETECTION", "RECOGNITION"),
+        help="compare with ModelScope's pipelines over these folders",
+    )  # fmt: skip
     parser.add_argument("--in-process", action="store_true", help="compare with the pipeline")
     parser.add_argument("--limit", type=_count, help="take only so many pictures")
     parser.add_argument("--json", type=Path, help="write everything to this file")

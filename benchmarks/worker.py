@@ -1,6 +1,7 @@
 """A reader in a process of its own, so that what it uses can be measured. Run by throughput.py.
 
     python benchmarks/worker.py in-process|rapidocr
+    python benchmarks/worker.py modelscope DETECTION RECOGNITION    (folders of models)
 
 The first line of input is a list of picture files; when they and the networks are loaded, the
 worker answers null. Each further line {"clients": n, "order": [position, ...]} reads the pictures
@@ -56,9 +57,38 @@ def rapidocr(paths: Sequence[Path]) -> Run:
             return Answer(time.perf_counter() - start, None, repr(error))
         return Answer(time.perf_counter() - start, lines)
 
+    return one_by_one(paths, read)
+
+
+def modelscope(paths: Sequence[Path], detection: str, recognition: str) -> Run:
+    """ModelScope's two pipelines, one picture after the other, its lines one by one.
+
+    Needs a Python with modelscope, torch, TensorFlow, tf_keras, tf_slim and OpenCV.
+    """
+    import cv2
+    import modelscope_pipelines
+
+    detect, recognise = modelscope_pipelines.load(detection, recognition)
+
+    def read(path: Path) -> Answer:
+        start = time.perf_counter()
+        picture = cv2.imread(str(path))
+        if picture is None:
+            return Answer(time.perf_counter() - start, None, "not a picture that OpenCV reads")
+        quads = modelscope_pipelines.quads(detect, picture)
+        for quad in quads:
+            recognise(modelscope_pipelines.crop(picture, quad))
+        return Answer(time.perf_counter() - start, len(quads))
+
+    return one_by_one(paths, read)
+
+
+def one_by_one(paths: Sequence[Path], read: Callable[[Path], Answer]) -> Run:
+    """Read pictures one after the other."""
+
     def run(order: Sequence[int], clients: int) -> Drive:
         if clients != 1:
-            raise ValueError("rapidocr reads one picture at a time")
+            raise ValueError("it reads one picture at a time")
         start = time.perf_counter()
         answers = [read(paths[i]) for i in order]
         return Drive(time.perf_counter() - start, answers)
@@ -66,7 +96,11 @@ def rapidocr(paths: Sequence[Path]) -> Run:
     return run
 
 
-KINDS = {"in-process": in_process, "rapidocr": rapidocr}
+KINDS: dict[str, Callable[..., Run]] = {
+    "in-process": in_process,
+    "rapidocr": rapidocr,
+    "modelscope": modelscope,
+}
 
 
 def answer_channel() -> TextIO:
@@ -76,10 +110,10 @@ def answer_channel() -> TextIO:
     return channel
 
 
-def serve(kind: str, channel: TextIO) -> None:
+def serve(kind: str, options: Sequence[str], channel: TextIO) -> None:
     """Load, then run what is asked for, until the input ends."""
-    logging.disable(logging.WARNING)  # rapidocr tells of every network it loads
-    run = KINDS[kind]([Path(name) for name in json.loads(sys.stdin.readline())])
+    logging.disable(logging.WARNING)  # they tell of every network they load
+    run = KINDS[kind]([Path(name) for name in json.loads(sys.stdin.readline())], *options)
     print("null", file=channel, flush=True)
     for line in sys.stdin:
         command = json.loads(line)
@@ -88,4 +122,4 @@ def serve(kind: str, channel: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], answer_channel())
+    serve(sys.argv[1], sys.argv[2:], answer_channel())

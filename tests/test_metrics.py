@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import datasets
 import metrics
 import pytest
-from datasets import CropSet, PageSet, TruthSet
+import truths
 from metrics import TextLine, score_crops, score_pages
+from truths import CropSet, PageSet, TruthSet
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 BASELINE = DATA / "baseline_rapidocr"
@@ -170,9 +170,9 @@ def test_only_truth_files_are_taken(tmp_path: Path) -> None:
     (tmp_path / "pages.jsonl").write_text('{"image": "p.png", "lines": []}\n', "utf-8")
     (tmp_path / "crops.jsonl").write_text('{"image": "c.png", "text": "x"}\n\n', "utf-8")
     (tmp_path / "odd.jsonl").write_text('{"file": "x", "expect": "text"}\n', "utf-8")
-    assert [found.name for found in datasets.truth_sets(tmp_path)] == ["crops", "pages"]
+    assert [found.name for found in truths.truth_sets(tmp_path)] == ["crops", "pages"]
     with pytest.raises(ValueError, match="odd"):
-        datasets.truth_sets(tmp_path, ["odd"])
+        truths.truth_sets(tmp_path, ["odd"])
 
 
 @pytest.mark.parametrize(
@@ -183,13 +183,13 @@ def test_malformed_predictions_are_errors(tmp_path: Path, content: str) -> None:
     path = tmp_path / "predictions.jsonl"
     path.write_text(content, "utf-8")
     with pytest.raises(ValueError, match=r"predictions\.jsonl"):
-        datasets.read_pages(path)
+        truths.read_pages(path)
 
 
 def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     pages = {"p.png": [TextLine(((0, 0), (9, 0), (9, 5), (0, 5.5)), "第一行", 0.75)], "q.png": []}
-    datasets.write_pages(tmp_path / "new" / "pages.jsonl", pages)
-    assert datasets.read_pages(tmp_path / "new" / "pages.jsonl") == pages
+    truths.write_pages(tmp_path / "new" / "pages.jsonl", pages)
+    assert truths.read_pages(tmp_path / "new" / "pages.jsonl") == pages
 
 
 def test_strict_scores_of_crops() -> None:
@@ -203,7 +203,7 @@ def test_scores_are_those_of_the_data_s_own_scorer(strict: bool) -> None:
         pytest.skip(f"no evaluation data at {DATA}")
     names = sorted(path.stem for path in BASELINE.glob("*.jsonl"))
     assert names
-    for truth in datasets.truth_sets(DATA, names):
+    for truth in truths.truth_sets(DATA, names):
         if isinstance(truth, CropSet) or not strict:  # pages are not scored strictly
             assert our_scores(truth, strict) == their_scores(truth, strict), truth.name
 
@@ -211,8 +211,8 @@ def test_scores_are_those_of_the_data_s_own_scorer(strict: bool) -> None:
 def our_scores(truth: TruthSet, strict: bool) -> dict[str, float]:
     predictions = BASELINE / f"{truth.name}.jsonl"
     if isinstance(truth, PageSet):
-        return score_pages(truth.truth, datasets.read_pages(predictions)).as_dict()
-    return score_crops(truth.truth, datasets.read_crops(predictions), strict).as_dict()
+        return score_pages(truth.truth, truths.read_pages(predictions)).as_dict()
+    return score_crops(truth.truth, truths.read_crops(predictions), strict).as_dict()
 
 
 def their_scores(truth: TruthSet, strict: bool) -> dict[str, float]:

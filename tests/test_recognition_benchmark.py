@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import datasets
 import labels
 import pytest
 import recognition
+import truths
 from client import ReadFailed
 from metrics import TextLine
 from PIL import Image
@@ -179,7 +179,7 @@ def test_a_baseline_stands_beside_and_predictions_are_one(
     folder, before = two_domains(tmp_path / "data"), tmp_path / "before"
     pretend_to_read(monkeypatch, {1: "abxd", 2: "ab", 3: "京A12345", 4: "京"})
     assert recognition.main([str(folder), "--predictions", str(before)]) == 0
-    assert datasets.read_crops(before / "hand.jsonl") == {"hand/1.png": "abxd", "hand/2.png": "ab"}
+    assert truths.read_crops(before / "hand.jsonl") == {"hand/1.png": "abxd", "hand/2.png": "ab"}
 
     capsys.readouterr()
     pretend_to_read(monkeypatch, {1: "abcd", 2: "ab", 3: "京A12345", 4: "京"})
