@@ -71,7 +71,9 @@ def _by_least_sides(width: int, height: int, model: DetectionModel) -> float:
 
 
 def _by_short_side(width: int, height: int, model: DetectionModel) -> float:
-    return min(model.short_side / min(width, height), MAX_ENLARGEMENT)
+    scale = min(model.short_side / min(width, height), MAX_ENLARGEMENT)
+    strip = max(width, height) * scale > model.long_side
+    return min(scale, 1.0) if strip else scale
 
 
 def _by_long_side(width: int, height: int, model: DetectionModel) -> float:
