@@ -1,7 +1,10 @@
 """The pipeline in this process, without HTTP and runners, over the models of the store."""
 
 import asyncio
+from dataclasses import dataclass, field, fields
 
+import numpy as np
+import numpy.typing as npt
 from client import ReadFailed
 from metrics import TextLine
 
@@ -27,6 +30,24 @@ def pipeline() -> Pipeline:
         SETTINGS.device,
         SETTINGS.network_threads,
         SETTINGS.min_confidence,
+    )
+
+
+@dataclass(frozen=True)
+class WithLines(Pipeline):
+    """A pipeline that detects as usual, and then reads the lines that it was given."""
+
+    lines: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4, 2), np.float32))
+
+    async def locate(self, page: Pixels) -> npt.NDArray[np.float32]:
+        await super().locate(page)
+        return self.lines
+
+
+def with_lines(reader: Pipeline, lines: npt.NDArray[np.float32]) -> WithLines:
+    """The same pipeline for a page of which the lines, (n, 4, 2) quads in pixels, are known."""
+    return WithLines(
+        **{each.name: getattr(reader, each.name) for each in fields(reader)}, lines=lines
     )
 
 

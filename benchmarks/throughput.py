@@ -2,23 +2,27 @@
 
     python benchmarks/throughput.py ../shared/data [--set en_pdf ...] [--clients 1,8]
         [--url http://127.0.0.1:9533 [--pid PID]] [--rounds 3] [--rapidocr] [--in-process]
-        [--modelscope PYTHON DETECTION RECOGNITION] [--limit N] [--json FILE]
+        [--modelscope PYTHON DETECTION RECOGNITION] [--lines-of-truth] [--limit N] [--json FILE]
 
 Each client sends one picture a request over a connection of its own. Without --url the service
 of this repository is started for the run and stopped after it. --rapidocr runs the rapidocr
 library with its defaults on the same pictures, one after the other; --in-process the same
 pipeline without HTTP and runners, as many pages at once as there are clients; --modelscope runs
 ModelScope's two pipelines, in a Python that has them, over two folders of models (from which the
-store was filled, so that the weights are the same). Each runs in a process of its own. Contestants
-take turns, --rounds times; medians are shown, with the lowest and the highest in brackets.
+store was filled, so that the weights are the same). Each runs in a process of its own.
+--lines-of-truth leaves the service out and lets the others detect, but then read the lines of the
+truth: weights that were never trained find no lines. Contestants take turns, --rounds times;
+medians are shown, with the lowest and the highest in brackets.
 """
 
 import argparse
+import json
 import math
 import random
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,11 +32,14 @@ import machine
 import serving
 import truths
 from contestants import Contestant, Run
+from metrics import TextLine
 from tables import table
+from truths import PageSet
 
 SETS = ("en_receipt_sroie", "en_form_funsd", "zh_pdf", "zh_web_mtwi", "zh_mixed_agent")
 SEED = 20
 MEGABYTE = 1e6
+CORNERS = 4
 
 SERVICE, IN_PROCESS, RAPIDOCR, MODELSCOPE = "service", "in-process", "rapidocr", "modelscope"
 ONE_BY_ONE = (RAPIDOCR, MODELSCOPE)
@@ -103,33 +110,57 @@ def changed(records: Sequence[Record], record: Record) -> list[int]:
     return positions
 
 
-def pictures(options: argparse.Namespace) -> list[Path]:
-    """The pictures of the sets, shuffled the same way each time."""
+def pictures(options: argparse.Namespace) -> dict[Path, list[TextLine]]:
+    """The pictures of the sets with their lines, shuffled the same way each time."""
     names = options.set or SETS
     sets = truths.truth_sets(options.folder, names)
-    paths = [truth.folder / image for truth in sets for image in truth.truth]
-    random.Random(SEED).shuffle(paths)
-    return paths[: options.limit]
+    found = [
+        (truth.folder / image, lines)
+        for truth in sets
+        if isinstance(truth, PageSet)
+        for image, lines in truth.truth.items()
+    ]
+    random.Random(SEED).shuffle(found)
+    return dict(found[: options.limit])
 
 
-def enter(stack: ExitStack, options: argparse.Namespace, paths: Sequence[Path]) -> list[Record]:
+def enter(
+    stack: ExitStack, options: argparse.Namespace, found: Mapping[Path, Sequence[TextLine]]
+) -> list[Record]:
     """Start all contestants, in the order in which they take turns; `stack` stops them."""
-    url, pid = options.url, options.pid
-    if url is None:
-        url, pid = stack.enter_context(serving.served())
-    service = contestants.Service(url, pid, paths)
-    records = [Record(SERVICE, service, clients) for clients in options.clients]
-    if options.in_process:
-        pipeline = stack.enter_context(contestants.worker(IN_PROCESS, paths))
+    paths = list(found)
+    lines = [write_lines(stack, list(found.values()))] if options.lines_of_truth else []
+    records = [] if lines else _enter_service(stack, options, paths)
+    if options.in_process or lines:
+        pipeline = stack.enter_context(contestants.worker(IN_PROCESS, paths, *lines))
         records += [Record(IN_PROCESS, pipeline, clients) for clients in options.clients]
     if options.rapidocr:
         library = stack.enter_context(contestants.worker(RAPIDOCR, paths))
         records.append(Record(RAPIDOCR, library, 1))
     if options.modelscope:
         python, *models = options.modelscope
-        pipelines = contestants.worker(MODELSCOPE, paths, *models, python=python)
+        pipelines = contestants.worker(MODELSCOPE, paths, *models, *lines, python=python)
         records.append(Record(MODELSCOPE, stack.enter_context(pipelines), 1))
     return records
+
+
+def _enter_service(
+    stack: ExitStack, options: argparse.Namespace, paths: Sequence[Path]
+) -> list[Record]:
+    url, pid = options.url, options.pid
+    if url is None:
+        url, pid = stack.enter_context(serving.served())
+    service = contestants.Service(url, pid, paths)
+    return [Record(SERVICE, service, clients) for clients in options.clients]
+
+
+def write_lines(stack: ExitStack, found: Sequence[Sequence[TextLine]]) -> str:
+    """A file of the quads of each picture's lines that goes when `stack` ends; gives its name."""
+    quads = [[line.polygon for line in lines if len(line.polygon) == CORNERS] for lines in found]
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    file = Path(folder) / "lines.json"
+    file.write_text(json.dumps(quads), "utf-8")
+    return str(file)
 
 
 def compete(records: Sequence[Record], rounds: int) -> None:
@@ -183,14 +214,15 @@ def _megabytes(size: float) -> str:
 
 
 def ratios(records: Sequence[Record]) -> dict[str, list[float]]:
-    """How many times as many images a second the service reads as others do, by round."""
+    """How many times as many images a second the first contestant reads as others, by round."""
     found = {}
-    for service in (record for record in records if record.name == SERVICE):
+    first = records[0].name
+    for service in (record for record in records if record.name == first):
         for other in records:
             alike = other.name in ONE_BY_ONE or other.clients == service.clients
-            if other.name == SERVICE or not alike:
+            if other.name == first or not alike:
                 continue
-            found[f"service with {service.clients} clients / {other.name}"] = [
+            found[f"{first} with {service.clients} clients / {other.name}"] = [
                 ours.images_a_second / theirs.images_a_second
                 for ours, theirs in zip(service.figures, other.figures, strict=True)
             ]
@@ -244,6 +276,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--modelscope", nargs=3, metavar=("PYTHON", "DETECTION", "RECOGNITION"),
         help="compare with ModelScope's pipelines over these folders",
     )  # fmt: skip
+    parser.add_argument(
+        "--lines-of-truth", action="store_true", help="in process only: read the truth's lines"
+    )
     parser.add_argument("--in-process", action="store_true", help="compare with the pipeline")
     parser.add_argument("--limit", type=_count, help="take only so many pictures")
     parser.add_argument("--json", type=Path, help="write everything to this file")
@@ -267,9 +302,10 @@ def _counts(text: str) -> tuple[int, ...]:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
-        paths = pictures(options)
+        found = pictures(options)
+        paths = list(found)
         with ExitStack() as stack:
-            records = enter(stack, options, paths)
+            records = enter(stack, options, found)
             compete(records, options.rounds)
     except (RuntimeError, ValueError) as error:
         print(f"throughput: {error}", file=sys.stderr)

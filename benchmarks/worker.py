@@ -1,7 +1,11 @@
 """A reader in a process of its own, so that what it uses can be measured. Run by throughput.py.
 
-    python benchmarks/worker.py in-process|rapidocr
-    python benchmarks/worker.py modelscope DETECTION RECOGNITION    (folders of models)
+    python benchmarks/worker.py in-process [LINES]
+    python benchmarks/worker.py rapidocr
+    python benchmarks/worker.py modelscope DETECTION RECOGNITION [LINES]
+
+DETECTION and RECOGNITION are folders of models. LINES is a JSON file of a list of quads for each
+picture: they are read in place of those that detection, which runs all the same, has found.
 
 The first line of input is a list of picture files; when they and the networks are loaded, the
 worker answers null. Each further line {"clients": n, "order": [position, ...]} reads the pictures
@@ -15,27 +19,39 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 from driving import Answer, Drive, drive
 
 Run = Callable[[Sequence[int], int], Drive]
 
 
-def in_process(paths: Sequence[Path]) -> Run:
+def in_process(paths: Sequence[Path], lines: str | None = None) -> Run:
     """The pipeline without HTTP and runners, reading bytes, so many pages at once."""
     import inprocess
 
     pipeline = inprocess.pipeline()
+    given = given_lines(paths, lines)
+    pipelines = [pipeline if q is None else inprocess.with_lines(pipeline, q) for q in given]
     pictures = [path.read_bytes() for path in paths]
 
     def run(order: Sequence[int], clients: int) -> Drive:
-        readers = [lambda picture: inprocess.read(pipeline, picture)] * clients
-        return asyncio.run(drive(readers, [pictures[i] for i in order]))
+        readers = [lambda i: inprocess.read(pipelines[i], pictures[i])] * clients
+        return asyncio.run(drive(readers, order))
 
     return run
+
+
+def given_lines(paths: Sequence[Path], file: str | None) -> list[np.ndarray | None]:
+    """The quads, (n, 4, 2), of each picture in a file of lines, or None for each without one."""
+    if file is None:
+        return [None for _ in paths]
+    found = json.loads(Path(file).read_text("utf-8"))
+    return [np.array(quads, np.float32).reshape(-1, 4, 2) for quads in found]
 
 
 def rapidocr(paths: Sequence[Path]) -> Run:
@@ -60,7 +76,9 @@ def rapidocr(paths: Sequence[Path]) -> Run:
     return one_by_one(paths, read)
 
 
-def modelscope(paths: Sequence[Path], detection: str, recognition: str) -> Run:
+def modelscope(
+    paths: Sequence[Path], detection: str, recognition: str, lines: str | None = None
+) -> Run:
     """ModelScope's two pipelines, one picture after the other, its lines one by one.
 
     Needs a Python with modelscope, torch, TensorFlow, tf_keras, tf_slim and OpenCV.
@@ -69,15 +87,18 @@ def modelscope(paths: Sequence[Path], detection: str, recognition: str) -> Run:
     import modelscope_pipelines
 
     detect, recognise = modelscope_pipelines.load(detection, recognition)
+    given = dict(zip(paths, given_lines(paths, lines), strict=True))
 
     def read(path: Path) -> Answer:
         start = time.perf_counter()
         picture = cv2.imread(str(path))
         if picture is None:
             return Answer(time.perf_counter() - start, None, "not a picture that OpenCV reads")
-        quads = modelscope_pipelines.quads(detect, picture)
+        found, known = modelscope_pipelines.quads(detect, picture), given[path]
+        quads = found if known is None else known
         for quad in quads:
-            recognise(modelscope_pipelines.crop(picture, quad))
+            with suppress(cv2.error):  # it cannot resize what is much higher than wide
+                recognise(modelscope_pipelines.crop(picture, quad))
         return Answer(time.perf_counter() - start, len(quads))
 
     return one_by_one(paths, read)

@@ -366,7 +366,7 @@ def test_receipts_and_banners_are_tiled_not_squeezed(
 ) -> None:
     plan, parts = first_shown(width, height, model)
     assert plan.scale >= 1.0
-    assert len(parts) >= 4
+    assert len(parts) >= 3
     long = 0 if width > height else 1
     stretches = [(tile.box[long], tile.box[long + 2]) for tile in parts]
     for (_, end), (start, _) in pairwise(stretches):
@@ -389,7 +389,7 @@ def test_every_line_of_a_receipt_comes_out_once_whatever_the_model(model: Detect
         (4032, 3024, (992, 736)),
         (1000, 700, (1056, 736)),
         (400, 300, (992, 736)),
-        (500, 3000, (736, 4416)),
+        (500, 3000, (512, 3008)),  # a strip is not enlarged
         (10_000, 10_000, (736, 736)),
     ],
 )
