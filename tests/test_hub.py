@@ -41,24 +41,9 @@ def published(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waits between attempts, nothing of the user's, and no proxy."""
-    for name in [name for name in os.environ if name.startswith("MODELSCOPE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("TQDM_DISABLE", "1")
-    for name, value in PATIENCE.items():  # so that they go when the test ends
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("MODELSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr("modelscope_hub._download.DOWNLOAD_INTEGRITY_RETRY_BACKOFF", 0)
-    monkeypatch.setattr("modelscope_hub._download.DOWNLOAD_RETRY_MAX_DELAY_SECONDS", 0)
-    monkeypatch.setattr("modelscope_hub._legacy_api.REPO_TREE_PAGE_RETRY_MAX_DELAY_SECONDS", 0)
-
-
-@pytest.fixture
-def served(published: Path, environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def served(
+    published: Path, hub_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Hub]:
     with hub({MODEL: published}) as served:
         monkeypatch.setenv("MODELSCOPE_ENDPOINT", served.url)
         yield served
@@ -314,7 +299,7 @@ def test_a_download_that_stands_still_is_unreachable(
 
 
 def test_a_hub_that_is_not_there_is_unreachable_and_the_way_without_it_is_named(
-    environment: None, monkeypatch: pytest.MonkeyPatch
+    hub_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
@@ -328,7 +313,7 @@ def test_a_hub_that_is_not_there_is_unreachable_and_the_way_without_it_is_named(
 
 @pytest.mark.parametrize("endpoint", ["http://hub.invalid", "http://[", "ftp://hub", "///"])
 def test_an_endpoint_that_is_no_host_is_unreachable(
-    environment: None, monkeypatch: pytest.MonkeyPatch, endpoint: str
+    hub_environment: None, monkeypatch: pytest.MonkeyPatch, endpoint: str
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", unknown_name)
     monkeypatch.setenv("MODELSCOPE_ENDPOINT", endpoint)
