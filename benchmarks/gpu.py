@@ -49,6 +49,7 @@ import numpy.typing as npt
 import oracle
 import psutil
 import torch
+from arguments import count
 from tables import table
 from torch import Tensor
 
@@ -730,7 +731,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--precision", nargs="+", choices=("as-imported", "half", "single"), default=["as-imported"]
     )
     parser.add_argument("--regardless", action="store_true", help="time what is not right too")
-    parser.add_argument("--pages", type=_count, help=f"of many sizes; default: {GPU.pages}")
+    parser.add_argument("--pages", type=count, help=f"of many sizes; default: {GPU.pages}")
     parser.add_argument("--seconds", type=float, help=f"of a timing; default: {GPU.seconds:g}")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     options = parser.parse_args(arguments)
@@ -742,13 +743,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     sizes = max(1, min(scale.sizes, pages // 10))  # so that a tenth of the pages has all of them
     options.scale = replace(scale, pages=pages, seconds=seconds, sizes=sizes)
     return options
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -54,7 +54,7 @@ def with_lines(reader: Pipeline, lines: npt.NDArray[np.float32]) -> WithLines:
 async def read(reader: Pipeline, picture: bytes) -> list[TextLine]:
     """Decode a picture's first page and read it. Raises ReadFailed if either fails."""
     try:
-        pixels = await asyncio.to_thread(_first_page, picture)
+        pixels = await asyncio.to_thread(first_page, picture)
         page = await reader.read(pixels)
     except OcrError as error:
         raise ReadFailed(f"{error.code}: {error.message}") from error
@@ -64,5 +64,6 @@ async def read(reader: Pipeline, picture: bytes) -> list[TextLine]:
     ]
 
 
-def _first_page(picture: bytes) -> Pixels:
+def first_page(picture: bytes) -> Pixels:
+    """The first page of a picture. Raises OcrError as decoding does."""
     return next(decode.pages(picture, SETTINGS.decode_limits))

@@ -47,7 +47,6 @@ from ocr.model import (
     DBModel,
     RecognitionModel,
     SegLinkModel,
-    read_charset,
 )
 from ocr.networks import export, precision
 from ocr.networks.architectures import ARCHITECTURES
@@ -132,16 +131,17 @@ def bring_in(subject: Subject, folder: Path, options: argparse.Namespace) -> Imp
     conversion.convert(subject.entry, published, folder)
     name = subject.entry.model.network
     assert name is not None
-    single, double, half = (
-        ARCHITECTURES[name].from_file(folder / WEIGHTS).to(options.device) for _ in range(3)
-    )
+
+    def served() -> Served:
+        return ARCHITECTURES[name].from_file(folder / WEIGHTS).to(options.device)
+
     return Imported(
         subject,
         folder,
-        run_torch(single, options.device),
-        run_torch(double.double(), options.device),
+        run_torch(served(), options.device),
+        run_torch(served().double(), options.device),
         run_onnx(folder, name),
-        run_torch(halved(half, options.device), options.device) if options.half else None,
+        run_torch(halved(served(), options.device), options.device) if options.half else None,
         HALF if _fit_for_half(folder) else 0.0,
     )
 
@@ -153,13 +153,14 @@ def _fit_for_half(folder: Path) -> bool:
 def compare(imported: Imported) -> Iterator[Measure]:
     """All measures of one model."""
     model = imported.subject.entry.model
+    recogniser = Recogniser(imported.folder) if isinstance(model, RecognitionModel) else None
     for case in imported.subject.cases():
         if isinstance(model, SegLinkModel):
             yield from _seglink(imported, case, model)
         elif isinstance(model, DBModel):
             yield from _dbnet(imported, case, model)
-        else:
-            yield from _recognition(imported, case, model)
+        elif recogniser is not None:
+            yield from _recognition(imported, case, recogniser)
 
 
 def _seglink(imported: Imported, case: Case, model: SegLinkModel) -> Iterator[Measure]:
@@ -234,7 +235,8 @@ def _read_dbnet(probability: np.ndarray, model: DBModel, case: Case) -> np.ndarr
     return np.asarray(np.clip(np.round(quads * scale), 0, [width, height])).reshape(-1, 8)
 
 
-def _recognition(imported: Imported, case: Case, model: RecognitionModel) -> Iterator[Measure]:
+def _recognition(imported: Imported, case: Case, recogniser: Recogniser) -> Iterator[Measure]:
+    model = recogniser.model
     line = oracle.line_field(case.picture, model.height, model.max_width)
     fields = _all_windows(line, model)
     planes = np.stack(fields).transpose(0, 3, 1, 2).astype(np.float32)
@@ -251,8 +253,8 @@ def _recognition(imported: Imported, case: Case, model: RecognitionModel) -> Ite
     classes, wanted = in_onnx.argmax(axis=1), golden[0].argmax(axis=1)
     steps = np.arange(len(wanted))
     tied = golden[0][steps, wanted] - golden[0][steps, classes] < TIE
-    charset = read_charset(imported.folder)
-    text = _text(Recogniser(imported.folder), line)
+    charset = recogniser.charset
+    text = _text(recogniser, line)
     untied = _decode(np.where(tied, wanted, classes), charset)
     wrong = text != _decode(classes, charset) or untied != _expected_text(case)
     ties = int(np.count_nonzero(classes != wanted))

@@ -6,8 +6,6 @@ import inprocess
 from client import ReadFailed
 from metrics import TextLine
 
-from ocr import decode
-from ocr.document import Pixels
 from ocr.errors import OcrError
 from ocr.pipeline import Pipeline
 
@@ -28,7 +26,7 @@ async def locate(pipeline: Pipeline, picture: bytes) -> list[TextLine]:
     Raises ReadFailed if the picture cannot be decoded or detection fails.
     """
     try:
-        quads = await pipeline.locate(await asyncio.to_thread(_first_page, picture))
+        quads = await pipeline.locate(await asyncio.to_thread(inprocess.first_page, picture))
     except OcrError as error:
         raise ReadFailed(f"{error.code}: {error.message}") from error
     return [TextLine(tuple((float(x), float(y)) for x, y in quad), "") for quad in quads]
@@ -40,12 +38,8 @@ async def read_line(pipeline: Pipeline, picture: bytes) -> list[TextLine]:
     Raises ReadFailed if the picture cannot be decoded or recognition fails.
     """
     try:
-        line = await pipeline.read_line(await asyncio.to_thread(_first_page, picture))
+        line = await pipeline.read_line(await asyncio.to_thread(inprocess.first_page, picture))
     except OcrError as error:
         raise ReadFailed(f"{error.code}: {error.message}") from error
     corners = tuple((float(x), float(y)) for x, y in line.quad)
     return [TextLine(corners, line.text, line.confidence)]
-
-
-def _first_page(picture: bytes) -> Pixels:
-    return next(decode.pages(picture, inprocess.SETTINGS.decode_limits))

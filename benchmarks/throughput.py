@@ -31,6 +31,7 @@ import contestants
 import machine
 import serving
 import truths
+from arguments import count
 from contestants import Contestant, Run
 from metrics import TextLine
 from tables import table
@@ -270,7 +271,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--clients", type=_counts, default=(8,), help="at once, as 8 or 1,8")
     parser.add_argument("--url", help="of a service that runs already")
     parser.add_argument("--pid", type=int, help="of that service, to measure what it uses")
-    parser.add_argument("--rounds", type=_count, default=1)
+    parser.add_argument("--rounds", type=count, default=1)
     parser.add_argument("--rapidocr", action="store_true", help="compare with this library")
     parser.add_argument(
         "--modelscope", nargs=3, metavar=("PYTHON", "DETECTION", "RECOGNITION"),
@@ -280,7 +281,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--lines-of-truth", action="store_true", help="in process only: read the truth's lines"
     )
     parser.add_argument("--in-process", action="store_true", help="compare with the pipeline")
-    parser.add_argument("--limit", type=_count, help="take only so many pictures")
+    parser.add_argument("--limit", type=count, help="take only so many pictures")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     options = parser.parse_args(arguments)
     if options.pid is not None and options.url is None:
@@ -288,15 +289,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
-
-
 def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_count(part) for part in text.split(","))
+    return tuple(count(part) for part in text.split(","))
 
 
 def main(arguments: list[str] | None = None) -> int:
