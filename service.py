@@ -25,6 +25,7 @@ from ocr.sources import Sources
 from runners.calls import call_one
 from runners.detection import Detection
 from runners.recognition import Recognition
+from runners.shutdown import answer_before_ending
 from runners.store import model_folder
 from runners.wire import receive_readings, send_lines
 from web.app import create_app
@@ -33,12 +34,17 @@ from web.door import Door, error_response
 log = logging.getLogger("ocr.service")
 settings = Settings()
 models = settings.models
+answer_before_ending()
 
 # Asked for what it cannot do, the service says so at start: a worker that fails is started again
 # and again.
 for entry in (models.detection, models.recognition):
     check_device(settings.device, entry.model)
     model_folder(entry)
+
+# Into an image of a distribution that it knows BentoML puts a compiler and git as well. All that is
+# needed here comes in wheels.
+IMAGE = bentoml.images.Image(base_image="python:3.11-slim", python_version="3.11", distro="slim")
 
 IMAGES_AT_ONCE = 2 * settings.batch_pages  # of one request, so that it leaves room for others
 Images = Annotated[
@@ -56,6 +62,7 @@ web_app = create_app(
     name="OCR",
     http={"port": 9533},
     workers=settings.workers,
+    image=IMAGE,
     # The door's limit comes first, this one is for what it cannot see.
     traffic={"timeout": settings.timeout_s + 60},
 )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from functools import cache
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -31,6 +32,19 @@ def error_response(error: OcrError) -> JSONResponse:
     return JSONResponse({"error": error.as_dict()}, error.status, headers)
 
 
+@cache
+def _requests_in_work() -> Any:
+    """The gauge by which one knows that more servers are needed; all processes' together."""
+    # Imported any sooner than in a worker, it would count for its own process only.
+    from prometheus_client import Gauge
+
+    return Gauge(
+        "ocr_requests_in_work",
+        "Requests that wait or are being worked on",
+        multiprocess_mode="livesum",
+    )
+
+
 class Door:
     """ASGI middleware: admits requests up to a number, a size and a time, and shapes errors."""
 
@@ -38,6 +52,7 @@ class Door:
         self.app = app
         self.settings = settings
         self.in_work = 0
+        _requests_in_work().set(0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,6 +76,7 @@ class Door:
         if self.in_work >= self.settings.max_concurrency:
             raise Busy(f"{self.in_work} requests are in work")
         self.in_work += 1
+        _requests_in_work().inc()
         try:
             async with asyncio.timeout(self.settings.timeout_s):
                 body = await _body(scope, receive, self.settings.max_request_bytes)
@@ -70,6 +86,7 @@ class Door:
                 raise TimedOut(f"no answer within {self.settings.timeout_s:g} s") from None
         finally:
             self.in_work -= 1
+            _requests_in_work().dec()
 
 
 async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:

@@ -1,13 +1,14 @@
 """The description at /docs.json: BentoML's, with our errors, examples and the calls beside it."""
 
 import base64
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ocr import __version__
+
 INFO = {
     "title": "OCR service",
-    "version": metadata.version("ocr-service"),
+    "version": __version__,
     "description": "Chinese and English text out of pictures. POST images to /ocr_system.",
 }
 READ = {

@@ -16,6 +16,7 @@ class Served:
     """A running service."""
 
     url: str
+    pid: int
 
     def read(self, *images: str, path: str = "/ocr_system") -> httpx.Response:
         return self.post({"images": images}, path)
@@ -40,5 +41,5 @@ def serve(store: Path, **settings: str) -> Iterator[Served]:
     """
     defaults = {name: "" for name in os.environ if name.startswith("OCR_")}
     chosen = {f"OCR_{name.upper()}": value for name, value in settings.items()}
-    with serving.served(BENTOML_HOME=str(store), **(defaults | chosen)) as (url, _):
-        yield Served(url)
+    with serving.served(BENTOML_HOME=str(store), **(defaults | chosen)) as (url, pid):
+        yield Served(url, pid)
