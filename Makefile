@@ -2,10 +2,14 @@
 # make setup    the set-up alone
 # make test     format, lint, types and the whole test suite
 # make bench    accuracy and throughput over a folder of truth files: DATA=folder
-# make bench-gpu        checks and times the models of OCR_PRESET on a GPU: DEVICE=cuda
+# make bench-gpu        checks and times the models of PRESET on a GPU: DEVICE=cuda
+# make image    a container image with the models of PRESET, for DEVICE
+# make test-image       builds an image and tries it: root on Debian, or a running Docker
+# make lock     pins the packages of the images anew
+# make release  builds and pushes an image with SBOM and provenance; what CI does for a tag
 #
-# HOST, PORT, DEVICE (cpu or cuda), PYTHON and BENTOML_HOME can be set: make serve PORT=8000
-# OCR_PRESET=modelscope make serve takes another pair of models
+# HOST, PORT, DEVICE (cpu or cuda), PRESET (ppocr, modelscope or modelscope-db), PYTHON, BENTOML_HOME
+# and IMAGE can be set: make serve PORT=8000 PRESET=modelscope
 
 HOST ?= 127.0.0.1
 PORT ?= 9533
@@ -13,11 +17,18 @@ DEVICE ?= cpu
 PYTHON ?= python3
 DATA ?= ../shared/data
 FROM ?=
+PRESET ?= ppocr
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' ocr/__init__.py)
+IMAGE ?= ghcr.io/ocr-service/ocr-service
+TAG ?= $(VERSION)-$(DEVICE)
+BACKEND ?= docker
+ATTESTATIONS ?= --opt sbom=true --opt provenance=mode=max
+OPTIONS ?=
 
 export BENTOML_HOME ?= $(CURDIR)/.bentoml
 export BENTOML_DO_NOT_TRACK ?= True
 export OCR_DEVICE ?= $(DEVICE)
-export OCR_PRESET ?= ppocr
+export OCR_PRESET ?= $(PRESET)
 
 # The models of ModelScope take more packages to import.
 comma := ,
@@ -27,9 +38,11 @@ EXTRAS := $(DEVICE)$(comma)import$(if $(FROM_HUB),$(comma)modelscope)
 BIN := .venv/bin
 READY := .venv/ready-$(subst $(comma),-,$(EXTRAS))
 READY_DEV := .venv/ready-dev
+READY_IMAGE := .venv/ready-image
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: serve setup models test lint types tests bench bench-gpu clean
+.PHONY: serve setup models test lint types tests bench bench-gpu bento image release check-tag \
+	test-image lock clean
 
 serve: setup
 	exec $(BIN)/bentoml serve service:OCR --host $(HOST) --port $(PORT)
@@ -46,6 +59,10 @@ $(BIN)/python:
 
 $(READY): pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[$(EXTRAS)]'
+	@touch $@
+
+$(READY_IMAGE): pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[cpu,image]'
 	@touch $@
 
 $(READY_DEV): $(READY)
@@ -71,5 +88,37 @@ bench: $(READY_DEV) models
 bench-gpu: $(READY_DEV)
 	$(BIN)/python benchmarks/gpu.py
 
+# A Bento is built, and its models are imported, on any machine: DEVICE is that of the image.
+bento: $(READY_IMAGE)
+	@$(MAKE) --no-print-directory models DEVICE=cpu OCR_DEVICE=cpu
+	@mkdir -p build
+	$(BIN)/python deploy/variant.py > build/bentofile.yaml
+	rm -rf $(BENTOML_HOME)/bentos/ocr/$(TAG)
+	OCR_DEVICE=cpu PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/bentoml build --bentofile build/bentofile.yaml \
+		--version $(TAG) --output tag
+
+image: bento
+	$(BIN)/bentoml containerize ocr:$(TAG) --backend $(BACKEND) --image-tag $(IMAGE):$(TAG) \
+		--opt label=org.opencontainers.image.version=$(VERSION) \
+		--opt label=org.opencontainers.image.revision=$(shell git rev-parse HEAD) $(PUBLISH) $(OPTIONS)
+
+release: BACKEND = buildx
+release: PUBLISH = --opt push $(ATTESTATIONS)
+release: image
+
+check-tag:
+	@test "$(GIT_TAG)" = "v$(VERSION)" || { echo "tag $(GIT_TAG), but version $(VERSION)"; exit 1; }
+
+test-image: $(READY_DEV) $(READY_IMAGE)
+	tests/image/install
+	$(BIN)/pytest -m image -rP tests/image
+
+lock: $(READY_IMAGE)
+	for device in cpu cuda; do \
+		$(BIN)/uv pip compile pyproject.toml --extra $$device --python-version 3.11 \
+			--python-platform x86_64-manylinux_2_28 --generate-hashes --upgrade --quiet \
+			--custom-compile-command "make lock" --output-file deploy/requirements/$$device.txt; \
+	done
+
 clean:
-	rm -rf .venv .bentoml build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bentoml .cache build *.egg-info .mypy_cache .pytest_cache .ruff_cache

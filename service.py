@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, cast
 
 import bentoml
+from bentoml.exceptions import BentoMLException
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
@@ -36,11 +37,14 @@ settings = Settings()
 models = settings.models
 answer_before_ending()
 
-# Asked for what it cannot do, the service says so at start: a worker that fails is started again
-# and again.
-for entry in (models.detection, models.recognition):
-    check_device(settings.device, entry.model)
-    model_folder(entry)
+# Asked for what it cannot do, the service says so at start, in one line: a worker that fails is
+# started again and again.
+try:
+    for entry in (models.detection, models.recognition):
+        check_device(settings.device, entry.model)
+        model_folder(entry)
+except OcrError as error:
+    raise BentoMLException(f"{error.code}: {error}") from None
 
 # Into an image of a distribution that it knows BentoML puts a compiler and git as well. All that is
 # needed here comes in wheels.

@@ -26,7 +26,7 @@ def served(**variables: str) -> Iterator[tuple[str, int]]:
     `variables` are added to its environment. Raises RuntimeError with the end of its output if it
     does not become ready.
     """
-    port = _free_port()
+    port = free_port()
     command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:OCR"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"} | variables
@@ -41,7 +41,7 @@ def served(**variables: str) -> Iterator[tuple[str, int]]:
             _stop(process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

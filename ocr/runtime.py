@@ -3,6 +3,7 @@
 A network that is only there as `network.onnx` runs on CUDA in ONNX Runtime's provider for it.
 """
 
+import ctypes
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ Device = Literal["cpu", "cuda"]
 Outputs = list[np.ndarray]  # of one picture
 T = TypeVar("T")
 Finish = Callable[[Pixels, Outputs], T]
+DRIVER = "libcuda.so.1"
 PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -116,6 +118,23 @@ def check_device(device: Device, model: DetectionModel | RecognitionModel) -> No
         _check_torch()
     else:
         _provider(device)
+        if device == "cuda":
+            _check_driver()
+
+
+def _check_driver() -> None:
+    """ONNX Runtime offers CUDA wherever it was built for it, and says no only to a session."""
+    try:
+        failed = ctypes.CDLL(DRIVER).cuInit(0)
+    except OSError:
+        raise DeviceUnavailable(
+            f"device 'cuda' was asked for, but there is no driver ({DRIVER}): install NVIDIA's; "
+            "a container gets it of the NVIDIA container toolkit"
+        ) from None
+    if failed:
+        raise DeviceUnavailable(
+            f"device 'cuda' was asked for, but the driver finds none (cuInit: {failed})"
+        )
 
 
 def _check_torch() -> None:
@@ -156,6 +175,8 @@ def _open(path: Path, device: Device, threads: int) -> Any:
     if device == "cpu":
         _share_memory()
         options.add_session_config_entry("session.use_env_allocators", "1")
+    else:
+        onnxruntime.preload_dlls()  # CUDA's libraries come in packages that no loader searches
     options.log_severity_level = 3
     wanted = _provider(device)
     session = onnxruntime.InferenceSession(str(path), options, providers=[wanted])

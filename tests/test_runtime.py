@@ -1,3 +1,8 @@
+"""Networks run on the device that was asked for, the same alone and side by side."""
+
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -5,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from ocr import runtime
 from ocr.document import Pixels
 from ocr.errors import DeviceUnavailable, InferenceFailed, ModelMissing
 from ocr.geometry import crop
@@ -14,6 +20,7 @@ from ocr.recognition.lines import PackedLines
 from ocr.recognition.recogniser import Recogniser
 from ocr.runtime import OnnxNetwork
 from tests import pictures
+from tests.conftest import PRESET
 
 HEIGHT = 48
 
@@ -44,6 +51,27 @@ def test_cuda_is_not_replaced_by_a_cpu(model_folders: tuple[Path, Path]) -> None
         pytest.skip("this ONNX Runtime may have a device to run on")
     with pytest.raises(DeviceUnavailable, match="cuda"):
         OnnxNetwork(model_folders[1] / NETWORK, "cuda")
+
+
+def test_onnx_runtime_keeps_no_records_to_report(
+    model_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Where it reports to its makers, it leaves an identity and a database under HOME first."""
+    script = "import pathlib, sys; from ocr.runtime import OnnxNetwork as open_network; "
+    script += "open_network(pathlib.Path(sys.argv[1]))"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", script, str(model_folders[1] / NETWORK)]
+    subprocess.run(command, env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cuda_without_a_driver_is_said_before_a_session_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(runtime, "DRIVER", "libcuda-that-nobody-has.so.1")
+    with pytest.raises(DeviceUnavailable, match=r"no driver \(libcuda-that-nobody-has"):
+        runtime.check_device("cuda", PRESET.detection.model)
 
 
 def test_the_provider_that_runs_is_named(recogniser: Recogniser) -> None:

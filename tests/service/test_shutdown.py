@@ -29,7 +29,7 @@ def _in_work(served: Served) -> float:
     )
 
 
-def _wait_until_all_are_in_work(served: Served) -> None:
+def wait_until_all_are_in_work(served: Served) -> None:
     deadline = time.monotonic() + 20
     while _in_work(served) < CLIENTS:
         assert time.monotonic() < deadline, "the requests did not arrive"
@@ -42,7 +42,7 @@ def test_requests_in_work_are_answered_after_sigterm(store: Path) -> None:
         answers: list[Future[httpx.Response]] = [
             clients.submit(served.read, *IMAGES) for _ in range(CLIENTS)
         ]
-        _wait_until_all_are_in_work(served)
+        wait_until_all_are_in_work(served)
         server = psutil.Process(served.pid)
         tree = server.children(recursive=True)
         server.send_signal(signal.SIGTERM)
