@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from ocr import conversion, origins
 from ocr.catalogue import DETECTION, ENTRIES, PRESETS, RECOGNITION, Entry
 from ocr.errors import DiskFull, ModelError
+from ocr.model import WEIGHTS
 from ocr.origins import Published
 from ocr.settings import Settings
 
@@ -78,21 +79,27 @@ def move(new: Path, place: Path, aside: Path) -> None:
         raise
 
 
-def stored(entry: Entry) -> bool:
-    """Whether the store has this entry."""
+def stored(entry: Entry) -> Path | None:
+    """This entry's folder, if the store has it."""
     import bentoml
     from bentoml.exceptions import BentoMLException
 
     try:
-        bentoml.models.get(entry.tag)
+        return Path(bentoml.models.get(entry.tag).path)
     except BentoMLException:  # not there, or half of one
-        return False
-    return True
+        return None
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a model's folder has all that this version imports: earlier ones did less."""
+    return (folder / WEIGHTS).is_file()
 
 
 def bring_in(entry: Entry, options: argparse.Namespace) -> str:
     """Import one entry unless it is there; gives a line that says what was done."""
-    if stored(entry) and not options.force:
+    there = stored(entry)
+    old = there is not None and not is_whole(there)
+    if there is not None and not old and not options.force:
         return f"{entry.tag}: already in the store"
     published = origins.find(entry, options.folder, options.revision)
     try:
@@ -104,7 +111,8 @@ def bring_in(entry: Entry, options: argparse.Namespace) -> str:
         if not disk_is_full(error):
             raise
         raise DiskFull(f"no room for {entry.tag}: {error}") from error
-    return f"{entry.tag}: checked and saved ({published.origin}, {entry.licence})"
+    why = f", in place of what an earlier version saved without {WEIGHTS}" if old else ""
+    return f"{entry.tag}: checked and saved ({published.origin}, {entry.licence}){why}"
 
 
 def disk_is_full(error: Exception) -> bool:

@@ -40,8 +40,8 @@ answer_before_ending()
 # Asked for what it cannot do, the service says so at start, in one line: a worker that fails is
 # started again and again.
 try:
+    check_device(settings.device)
     for entry in (models.detection, models.recognition):
-        check_device(settings.device, entry.model)
         model_folder(entry)
 except OcrError as error:
     raise BentoMLException(f"{error.code}: {error}") from None

@@ -31,13 +31,35 @@ async def read(session: aiohttp.ClientSession, url: str, request: bytes) -> list
 
     Raises ReadFailed if the service cannot be reached or did not read the picture.
     """
+    headers = {"Content-Type": "application/json"}
+    return _lines(*await _post(session, url.rstrip("/") + PATH, request, headers))
+
+
+async def _post(
+    session: aiohttp.ClientSession, url: str, data: Any, headers: dict[str, str]
+) -> tuple[int, bytes]:
+    """The status and the body of an answer."""
     try:
-        headers = {"Content-Type": "application/json"}
-        async with session.post(url.rstrip("/") + PATH, data=request, headers=headers) as response:
-            status, content = response.status, await response.read()
+        async with session.post(url, data=data, headers=headers) as response:
+            return response.status, await response.read()
     except (aiohttp.ClientError, TimeoutError) as error:
         raise ReadFailed(f"NO_ANSWER: {type(error).__name__} {error}") from error
-    return _lines(status, content)
+
+
+async def read_by_rapidocr(
+    session: aiohttp.ClientSession, url: str, picture: bytes
+) -> list[TextLine]:
+    """Send a picture to the server of rapidocr_api at `url`. Raises ReadFailed as `read` does."""
+    form = aiohttp.FormData()
+    form.add_field("image_file", picture, filename="picture")
+    status, content = await _post(session, url.rstrip("/") + "/ocr", form, {})
+    try:
+        return [
+            TextLine(tuple((float(x), float(y)) for x, y in line["dt_boxes"]), line["rec_txt"])
+            for line in json.loads(content).values()
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ReadFailed(f"HTTP_{status}: unexpected answer {content[:200]!r}") from error
 
 
 def _lines(status: int, content: bytes) -> list[TextLine]:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +12,13 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Protocol
 
+import aiohttp
 import client
 from driving import Answer, Drive, drive
 from machine import Meter, Usage
+from metrics import TextLine
+
+Read = Callable[[aiohttp.ClientSession, bytes], Awaitable[list[TextLine]]]
 
 WARM_UP = 4  # requests, or one a client if there are more
 
@@ -33,12 +37,14 @@ class Contestant(Protocol):
     def run(self, clients: int) -> Run: ...
 
 
-class Service:
-    """The service at `url`; what it uses is measured if the process `pid` is known."""
+class Server:
+    """A server that reads pictures; what it uses is measured if the process `pid` is known.
 
-    def __init__(self, url: str, pid: int | None, paths: Sequence[Path]) -> None:
-        self._url, self._pid = url, pid
-        self._bodies = [client.body(path.read_bytes()) for path in paths]
+    `read` sends one of `bodies`, one a picture, over a session of its own.
+    """
+
+    def __init__(self, pid: int | None, bodies: Sequence[bytes], read: Read) -> None:
+        self._pid, self._bodies, self._read = pid, bodies, read
 
     def run(self, clients: int) -> Run:
         return asyncio.run(self._run(clients))
@@ -46,11 +52,23 @@ class Service:
     async def _run(self, clients: int) -> Run:
         async with AsyncExitStack() as stack:
             sessions = [await stack.enter_async_context(client.connect()) for _ in range(clients)]
-            readers = [partial(client.read, session, self._url) for session in sessions]
+            readers = [partial(self._read, session) for session in sessions]
             await drive(readers, list(islice(cycle(self._bodies), max(WARM_UP, clients))))
             with _meter(self._pid) as meter:
                 driven = await drive(readers, self._bodies)
             return Run(driven, None if meter is None else meter.usage())
+
+
+def service(url: str, pid: int | None, paths: Sequence[Path]) -> Server:
+    """The service at `url`."""
+    bodies = [client.body(path.read_bytes()) for path in paths]
+    return Server(pid, bodies, lambda session, body: client.read(session, url, body))
+
+
+def rapidocr_api(url: str, pid: int | None, paths: Sequence[Path]) -> Server:
+    """The server of the package rapidocr_api at `url`."""
+    bodies = [path.read_bytes() for path in paths]
+    return Server(pid, bodies, lambda session, body: client.read_by_rapidocr(session, url, body))
 
 
 class Worker:

@@ -216,30 +216,18 @@ def chosen(options: argparse.Namespace) -> Folders:
     from runners import store
 
     pair = inprocess.SETTINGS.models
-    for entry in (pair.detection, pair.recognition):
-        _check_torch(entry.model)  # the store need not have it, to say so
     return Folders(store.model_folder(pair.detection), store.model_folder(pair.recognition))
 
 
 def check_folders(folders: Folders, device: Literal["cpu", "cuda"]) -> None:
-    """Raises ModelError if a folder has no network for torch, DeviceUnavailable without CUDA."""
-    for model, folder in (
-        (read_detection_model(folders.detection), folders.detection),
-        (read_recognition_model(folders.recognition), folders.recognition),
-    ):
-        _check_torch(model)
+    """Raises ModelError if a folder has no weights for torch, DeviceUnavailable without CUDA."""
+    read_detection_model(folders.detection)
+    read_recognition_model(folders.recognition)
+    for folder in (folders.detection, folders.recognition):
         if not (folder / WEIGHTS).is_file():
             raise ModelMissing(f"no weights at {folder / WEIGHTS}")
-        if device == "cuda":
-            check_device(device, model)
-
-
-def _check_torch(model: DetectionModel | RecognitionModel) -> None:
-    if model.network is None:
-        raise ModelMissing(
-            f"{model.name} has no network in torch: name another pair by OCR_PRESET=modelscope, "
-            "or folders by --detection and --recognition"
-        )
+    if device == "cuda":
+        check_device(device)
 
 
 @contextmanager
@@ -382,7 +370,6 @@ class LineByLine:
 
     def __init__(self, folder: Path, device: str) -> None:
         self.model = read_recognition_model(folder)
-        assert self.model.network is not None
         self._device = device
         self._charset = read_charset(folder)
         self._served = ARCHITECTURES[self.model.network].from_file(folder / WEIGHTS).to(device)

@@ -13,7 +13,7 @@ import psutil
 
 PACKAGES = (
     "onnxruntime",
-    "onnxruntime-gpu",
+    "torch",
     "bentoml",
     "rapidocr",
     "numpy",

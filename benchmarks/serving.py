@@ -1,4 +1,4 @@
-"""Starts and stops the service as a user does."""
+"""Starts and stops the service, and the one it is compared with, as a user does."""
 
 import http.client
 import os
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -29,14 +29,35 @@ def served(**variables: str) -> Iterator[tuple[str, int]]:
     port = free_port()
     command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:OCR"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True"} | variables
+    with _running(command, port, "/readyz", {"BENTOML_DO_NOT_TRACK": "True"} | variables) as pid:
+        yield f"http://127.0.0.1:{port}", pid
+
+
+@contextmanager
+def served_by_rapidocr() -> Iterator[tuple[str, int]]:
+    """Start the server of the package rapidocr_api, as `served` does ours."""
+    port = free_port()
+    command = [sys.executable, "-m", "rapidocr_api.main", "--ip", "127.0.0.1", "--port", str(port)]
+    with _running(command, port, "/", {}) as pid:
+        yield f"http://127.0.0.1:{port}", pid
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], port: int, ready: str, variables: Mapping[str, str]
+) -> Iterator[int]:
+    """Run a server until the context ends; gives its process id once a GET of `ready` succeeds."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            command,
+            cwd=ROOT,
+            env=os.environ | dict(variables),
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
         try:
-            _wait_until_ready(process, port, log)
-            yield f"http://127.0.0.1:{port}", process.pid
+            _wait_until_ready(process, port, ready, log)
+            yield process.pid
         finally:
             _stop(process)
 
@@ -48,9 +69,11 @@ def free_port() -> int:
         return port
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", port: int, path: str, log: IO[bytes]
+) -> None:
     end = time.monotonic() + START
-    while not _ready(port):
+    while not _ready(port, path):
         if process.poll() is not None or time.monotonic() > end:
             log.seek(0)
             output = log.read().decode("utf-8", "replace")
@@ -58,10 +81,10 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: IO[byt
         time.sleep(0.2)
 
 
-def _ready(port: int) -> bool:
+def _ready(port: int, path: str) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):  # nobody listens yet
         return False

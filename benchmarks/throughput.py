@@ -1,12 +1,14 @@
 """Measures how fast the service reads, and what it uses, under N clients at once.
 
     python benchmarks/throughput.py ../shared/data [--set en_pdf ...] [--clients 1,8]
-        [--url http://127.0.0.1:9533 [--pid PID]] [--rounds 3] [--rapidocr] [--in-process]
+        [--url http://127.0.0.1:9533 [--pid PID]] [--rounds 3] [--in-process]
+        [--rapidocr [NAME=VALUE ...]] [--rapidocr-api]
         [--modelscope PYTHON DETECTION RECOGNITION] [--lines-of-truth] [--limit N] [--json FILE]
 
 Each client sends one picture a request over a connection of its own. Without --url the service
 of this repository is started for the run and stopped after it. --rapidocr runs the rapidocr
-library with its defaults on the same pictures, one after the other; --in-process the same
+library on the same pictures, one after the other, with its defaults or with these parameters, and
+can be given several times; --rapidocr-api the server of that package; --in-process the same
 pipeline without HTTP and runners, as many pages at once as there are clients; --modelscope runs
 ModelScope's two pipelines, in a Python that has them, over two folders of models (from which the
 store was filled, so that the weights are the same). Each runs in a process of its own.
@@ -42,8 +44,8 @@ SEED = 20
 MEGABYTE = 1e6
 CORNERS = 4
 
-SERVICE, IN_PROCESS, RAPIDOCR, MODELSCOPE = "service", "in-process", "rapidocr", "modelscope"
-ONE_BY_ONE = (RAPIDOCR, MODELSCOPE)
+SERVICE, IN_PROCESS, MODELSCOPE = "service", "in-process", "modelscope"
+RAPIDOCR, RAPIDOCR_API = "rapidocr", "rapidocr-api"
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,16 @@ class Figures:
 
 @dataclass
 class Record:
-    """A contestant with a number of clients, and its run in each round."""
+    """A contestant with a number of clients, and its run in each round.
+
+    One that reads one picture at a time, `alone`, is compared with any number of clients.
+    """
 
     name: str
     contestant: Contestant
     clients: int
     runs: list[Run] = field(default_factory=list)
+    alone: bool = False
 
     @property
     def figures(self) -> list[Figures]:
@@ -135,13 +141,17 @@ def enter(
     if options.in_process or lines:
         pipeline = stack.enter_context(contestants.worker(IN_PROCESS, paths, *lines))
         records += [Record(IN_PROCESS, pipeline, clients) for clients in options.clients]
-    if options.rapidocr:
-        library = stack.enter_context(contestants.worker(RAPIDOCR, paths))
-        records.append(Record(RAPIDOCR, library, 1))
+    if options.rapidocr_api:
+        url, pid = stack.enter_context(serving.served_by_rapidocr())
+        server = contestants.rapidocr_api(url, pid, paths)
+        records += [Record(RAPIDOCR_API, server, clients) for clients in options.clients]
+    for parameters in options.rapidocr:
+        library = stack.enter_context(contestants.worker(RAPIDOCR, paths, *parameters))
+        records.append(Record(" ".join([RAPIDOCR, *parameters]), library, 1, alone=True))
     if options.modelscope:
         python, *models = options.modelscope
         pipelines = contestants.worker(MODELSCOPE, paths, *models, *lines, python=python)
-        records.append(Record(MODELSCOPE, stack.enter_context(pipelines), 1))
+        records.append(Record(MODELSCOPE, stack.enter_context(pipelines), 1, alone=True))
     return records
 
 
@@ -151,7 +161,7 @@ def _enter_service(
     url, pid = options.url, options.pid
     if url is None:
         url, pid = stack.enter_context(serving.served())
-    service = contestants.Service(url, pid, paths)
+    service = contestants.service(url, pid, paths)
     return [Record(SERVICE, service, clients) for clients in options.clients]
 
 
@@ -220,7 +230,7 @@ def ratios(records: Sequence[Record]) -> dict[str, list[float]]:
     first = records[0].name
     for service in (record for record in records if record.name == first):
         for other in records:
-            alike = other.name in ONE_BY_ONE or other.clients == service.clients
+            alike = other.alone or other.clients == service.clients
             if other.name == first or not alike:
                 continue
             found[f"{first} with {service.clients} clients / {other.name}"] = [
@@ -272,7 +282,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--url", help="of a service that runs already")
     parser.add_argument("--pid", type=int, help="of that service, to measure what it uses")
     parser.add_argument("--rounds", type=count, default=1)
-    parser.add_argument("--rapidocr", action="store_true", help="compare with this library")
+    parser.add_argument(
+        "--rapidocr", nargs="*", action="append", default=[], metavar="NAME=VALUE",
+        help="compare with this library, with these parameters",
+    )  # fmt: skip
+    parser.add_argument("--rapidocr-api", action="store_true", help="compare with its server")
     parser.add_argument(
         "--modelscope", nargs=3, metavar=("PYTHON", "DETECTION", "RECOGNITION"),
         help="compare with ModelScope's pipelines over these folders",

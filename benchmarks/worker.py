@@ -1,10 +1,11 @@
 """A reader in a process of its own, so that what it uses can be measured. Run by throughput.py.
 
     python benchmarks/worker.py in-process [LINES]
-    python benchmarks/worker.py rapidocr
+    python benchmarks/worker.py rapidocr [NAME=VALUE ...]
     python benchmarks/worker.py modelscope DETECTION RECOGNITION [LINES]
 
-DETECTION and RECOGNITION are folders of models. LINES is a JSON file of a list of quads for each
+NAME=VALUE is a parameter of RapidOCR, as Global.use_cls=false; its value is YAML. DETECTION and
+RECOGNITION are folders of models. LINES is a JSON file of a list of quads for each
 picture: they are read in place of those that detection, which runs all the same, has found.
 
 The first line of input is a list of picture files; when they and the networks are loaded, the
@@ -54,12 +55,12 @@ def given_lines(paths: Sequence[Path], file: str | None) -> list[np.ndarray | No
     return [np.array(quads, np.float32).reshape(-1, 4, 2) for quads in found]
 
 
-def rapidocr(paths: Sequence[Path]) -> Run:
-    """The rapidocr library with its defaults, reading files one after the other."""
+def rapidocr(paths: Sequence[Path], *parameters: str) -> Run:
+    """The rapidocr library with these parameters, reading files one after the other."""
     from rapidocr import RapidOCR
     from rapidocr.utils.output import RapidOCROutput
 
-    engine = RapidOCR()
+    engine = RapidOCR(params=dict(_parameter(each) for each in parameters))
 
     def count(output: object) -> int:
         assert isinstance(output, RapidOCROutput)  # the other kinds are for parts of the way
@@ -74,6 +75,15 @@ def rapidocr(paths: Sequence[Path]) -> Run:
         return Answer(time.perf_counter() - start, lines)
 
     return one_by_one(paths, read)
+
+
+def _parameter(text: str) -> tuple[str, object]:
+    import yaml
+    from rapidocr import EngineType
+
+    name, _, value = text.partition("=")
+    known = EngineType(value) if name.endswith(".engine_type") else yaml.safe_load(value)
+    return name, known
 
 
 def modelscope(

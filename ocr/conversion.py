@@ -44,6 +44,7 @@ def _convert_onnx(entry: Entry, source: Path, folder: Path) -> None:
     from ocr import onnx_graph
 
     network = onnx.load(source)
+    _write_weights(onnx_graph.parameters(network), folder)
     onnx_graph.take_rgb_bytes(network, mean=127.5, std=127.5)
     if isinstance(entry.model, RecognitionModel):
         characters = onnx_graph.metadata(network, "character")
@@ -54,6 +55,16 @@ def _convert_onnx(entry: Entry, source: Path, folder: Path) -> None:
         onnx_graph.give_best_class(network)
     onnx.checker.check_model(network)
     onnx.save(network, folder / NETWORK)
+
+
+def _write_weights(tensors: list[np.ndarray], folder: Path) -> None:
+    """As `ocr.networks.weights.by_place` names them; torch, which CPUs do without, is not needed.
+
+    What they give in torch is not looked at here: the file is known by its digest, and tests do.
+    """
+    from safetensors.numpy import save_file
+
+    save_file({f"{place:03}": value for place, value in enumerate(tensors)}, folder / WEIGHTS)
 
 
 def _check_onnx(entry: Entry, source: Path, folder: Path) -> None:
@@ -80,7 +91,6 @@ def _convert_torch(entry: Entry, origin: HubModel, files: Mapping[str, Path], fo
     _check_configuration(origin, files["configuration.json"])
     if isinstance(entry.model, RecognitionModel):
         _write_charset(read_vocabulary(origin, files["vocab.txt"]), folder)
-    assert entry.model.network is not None  # noqa: S101 - all of the hub are in ocr.networks
     architecture = ARCHITECTURES[entry.model.network]
     served = architecture.from_checkpoint(_checkpoint(files))
     weights.write(served.network, folder / WEIGHTS)

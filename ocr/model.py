@@ -1,12 +1,19 @@
-"""A model is a folder: `model.json`, `network.onnx` and, for recognition, `charset.txt`.
+"""A model is a folder: what it is, its network for CPUs, the weights of the same for CUDA.
 
-Models whose network is a torch module of `ocr.networks` have `weights.safetensors` as well.
+They are `model.json`, `network.onnx`, `weights.safetensors` and, for recognition, `charset.txt`.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from ocr.errors import ModelDamaged, ModelMissing
 
@@ -20,8 +27,16 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    network: str | None = None  # in ocr.networks, if it is there
-    half: bool = False  # it says the same in half precision, as its import has found
+    network: str  # in ocr.networks; if a description does not say it, that of its first model
+    half: bool = False  # it says the same in half precision, as its import or a test has found
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, said: Any) -> Any:
+        """Of networks that were not in ocr.networks then, those wrote null, or nothing."""
+        if isinstance(said, dict) and said.get("network", "") is None:
+            return {key: value for key, value in said.items() if key != "network"}
+        return said
 
 
 class _DetectionBase(_Model):
@@ -46,6 +61,7 @@ class DBModel(_DetectionBase):
     """A map of text probability, read by differentiable binarisation."""
 
     architecture: Literal["db"]
+    network: str = "ppocr-v6-detection"
     threshold: float  # least probability of a text pixel
     box_threshold: float  # least mean probability inside a box
     unclip_ratio: float  # how far a box grows from its shrunken kernel
@@ -58,6 +74,7 @@ class SegLinkModel(_DetectionBase):
     """Segments on six levels and the links between them, read as SegLink++ has it."""
 
     architecture: Literal["seglink"]
+    network: str = "seglink"
     node_threshold: float  # least probability of a segment
     link_threshold: float  # least probability of a link
 
@@ -85,6 +102,7 @@ class RecognitionModel(_Model):
 
     task: Literal["recognition"] = "recognition"
     architecture: Literal["ctc"]
+    network: str = "ppocr-v6-recognition"
     height: int  # of every line
     min_width: int  # narrower lines are padded to it
     width_step: int  # wider ones to a multiple of it

@@ -3,12 +3,24 @@
 Needs the package `onnx`; used when models are imported, never when they run.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 INPUT = "images"
+
+# Nodes that take trained tensors, and what makes torch's layout of theirs.
+LAID_OUT: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "Conv": np.asarray,
+    "ConvTranspose": np.asarray,
+    "BatchNormalization": np.asarray,
+    "MatMul": np.transpose,
+    "Add": np.ravel,  # biases
+    "Mul": np.ravel,  # the scales of layer norms
+}
 
 
 def take_rgb_bytes(network: onnx.ModelProto, *, mean: float, std: float) -> None:
@@ -57,6 +69,24 @@ def give_best_class(network: onnx.ModelProto) -> None:
     del graph.output[:]
     for name, kind in (("classes", TensorProto.INT64), ("probabilities", TensorProto.FLOAT)):
         graph.output.append(helper.make_tensor_value_info(name, kind, ["n", "steps"]))
+
+
+def parameters(network: onnx.ModelProto) -> list[np.ndarray]:
+    """The trained tensors of a network's layers, in the order in which its graph uses them.
+
+    Laid out as torch has them: a linear layer's weights are (out, in), a bias has one axis. Numbers
+    that are part of a formula are none of them.
+    """
+    graph = network.graph
+    constants = {each.name: each for each in graph.initializer}
+    found = []
+    for node in graph.node:
+        for name in node.input:
+            if node.op_type in LAID_OUT and name in constants:
+                value = numpy_helper.to_array(constants[name])
+                if value.ndim and (value.size > 1 or node.op_type != "Mul"):
+                    found.append(np.array(LAID_OUT[node.op_type](value), order="C"))
+    return found
 
 
 def metadata(network: onnx.ModelProto, key: str) -> str | None:

@@ -1,14 +1,14 @@
 """Runs a model's network: in ONNX Runtime on a CPU, in torch on CUDA.
 
-A network that is only there as `network.onnx` runs on CUDA in ONNX Runtime's provider for it.
+Neither is needed where the other runs.
 """
 
-import ctypes
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,8 +22,6 @@ Device = Literal["cpu", "cuda"]
 Outputs = list[np.ndarray]  # of one picture
 T = TypeVar("T")
 Finish = Callable[[Pixels, Outputs], T]
-DRIVER = "libcuda.so.1"
-PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class Network(ABC):
@@ -49,22 +47,21 @@ class Network(ABC):
 
 
 class OnnxNetwork(Network):
-    """A network file in ONNX Runtime.
+    """A network file in ONNX Runtime, on a CPU.
 
-    The same file is opened twice on a CPU: calls that come together run side by side on one
-    thread each, which costs least in all, and a call that is alone gets every thread, which
-    answers soonest. Both give the same bits.
+    The same file is opened twice: calls that come together run side by side on one thread each,
+    which costs least in all, and a call that is alone gets every thread, which answers soonest.
+    Both give the same bits.
 
-    Raises ModelMissing if there is no file at `path`, DeviceUnavailable if `device` is "cuda"
-    and ONNX Runtime cannot run on one.
+    Raises ModelMissing if there is no file at `path`.
     """
 
-    def __init__(self, path: Path, device: Device = "cpu", threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1) -> None:
         if not path.is_file():
             raise ModelMissing(f"no network at {path}")
         super().__init__(threads)
-        self._alone = _open(path, device, threads)
-        self._beside = self._alone if device == "cuda" or threads == 1 else _open(path, device, 1)
+        self._alone = _open(path, threads)
+        self._beside = self._alone if threads == 1 else _open(path, 1)
         self._slots = threading.BoundedSemaphore(threads)  # bounds memory as well as threads
         self._pending = 0
         self._lock = threading.Lock()
@@ -104,37 +101,20 @@ def open_network(
     Raises ModelMissing or ModelDamaged as its files deserve, DeviceUnavailable if the device
     cannot run it.
     """
-    check_device(device, model)
-    if device == "cuda" and model.network is not None:
+    check_device(device)
+    if device == "cuda":
         from ocr.torch_network import TorchNetwork  # torch is not needed, nor there, on a CPU
 
         return TorchNetwork(folder, model, device, threads)
-    return OnnxNetwork(folder / NETWORK, device, threads)
+    return OnnxNetwork(folder / NETWORK, threads)
 
 
-def check_device(device: Device, model: DetectionModel | RecognitionModel) -> None:
-    """Raises DeviceUnavailable if the device cannot run this model's network."""
-    if device == "cuda" and model.network is not None:
+def check_device(device: Device) -> None:
+    """Raises DeviceUnavailable if this machine cannot run networks on the device."""
+    if device == "cuda":
         _check_torch()
-    else:
-        _provider(device)
-        if device == "cuda":
-            _check_driver()
-
-
-def _check_driver() -> None:
-    """ONNX Runtime offers CUDA wherever it was built for it, and says no only to a session."""
-    try:
-        failed = ctypes.CDLL(DRIVER).cuInit(0)
-    except OSError:
-        raise DeviceUnavailable(
-            f"device 'cuda' was asked for, but there is no driver ({DRIVER}): install NVIDIA's; "
-            "a container gets it of the NVIDIA container toolkit"
-        ) from None
-    if failed:
-        raise DeviceUnavailable(
-            f"device 'cuda' was asked for, but the driver finds none (cuInit: {failed})"
-        )
+    elif find_spec("onnxruntime") is None:
+        raise DeviceUnavailable("device 'cpu' was asked for, but ONNX Runtime is missing")
 
 
 def _check_torch() -> None:
@@ -146,23 +126,12 @@ def _check_torch() -> None:
         ) from None
     if not torch.cuda.is_available():
         raise DeviceUnavailable(
-            f"device 'cuda' was asked for, but torch {torch.__version__} finds none"
+            f"device 'cuda' was asked for, but torch {torch.__version__} finds none: it takes "
+            "NVIDIA's driver, and a container NVIDIA's container toolkit as well"
         )
 
 
-def _provider(device: Device) -> str:
-    import onnxruntime
-
-    wanted = PROVIDERS[device]
-    there = onnxruntime.get_available_providers()
-    if wanted not in there:
-        raise DeviceUnavailable(
-            f"device {device!r} was asked for, but ONNX Runtime has only {', '.join(there)}"
-        )
-    return wanted
-
-
-def _open(path: Path, device: Device, threads: int) -> Any:
+def _open(path: Path, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -172,22 +141,15 @@ def _open(path: Path, device: Device, threads: int) -> Any:
     options.enable_mem_pattern = False
     # Waiting threads sleep: they would take the cores from the other runner.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if device == "cpu":
-        _share_memory()
-        options.add_session_config_entry("session.use_env_allocators", "1")
-    else:
-        onnxruntime.preload_dlls()  # CUDA's libraries come in packages that no loader searches
+    _share_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 3
-    wanted = _provider(device)
-    session = onnxruntime.InferenceSession(str(path), options, providers=[wanted])
-    if session.get_providers()[0] != wanted:
-        raise DeviceUnavailable(f"device {device!r} was asked for, but {wanted} did not start")
-    return session
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 @cache
 def _share_memory() -> None:
-    """Let all networks of this process take their CPU memory from one arena."""
+    """Let all networks of this process take their memory from one arena."""
     import onnxruntime as ort
 
     memory = ort.OrtMemoryInfo(

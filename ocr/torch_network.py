@@ -3,10 +3,15 @@
 Each shape of input is recorded once as a CUDA graph, at one fixed batch size, and replayed: what a
 picture gives does not depend on what else is in its batch, memory stays flat, and a replay costs
 one launch where the network has hundreds.
+
+How many pictures one replay takes is a matter of their shape alone. Pages are run one by one. Lines
+that are all of one shape come by 64. Lines of any width come by as many as make up some 8,000
+columns of pixels, so that a replay costs much the same whatever the width, and few of its places
+stay empty where lines of one width are few.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,8 +31,9 @@ from ocr.runtime import Device, Finish, Network, Outputs, guard
 T = TypeVar("T")
 Shape = tuple[int, ...]
 
-LINES = 64  # in one batch, if all are of one shape; a page has some 30
-MAX_GRAPHS = 64  # more shapes than that are run as they come
+LINES = 64  # in one batch, at most; a page has some 30
+COLUMNS = 8192  # of pixels in one batch of lines of any width
+MAX_GRAPHS = 96  # more shapes than that are run as they come; lines of PP-OCRv6 have 76
 WARM_UP = 3  # runs before a graph is recorded, as torch's documentation asks for
 
 # Of all networks of this process: while one records a graph, no thread may use CUDA otherwise.
@@ -60,7 +66,7 @@ class TorchNetwork(Network):
         half = model.half and device == "cuda"
         with self._lock:
             self._served = _prepare(architecture.from_file(path), self._device, half)
-        self._batch = 1 if architecture.resizable else LINES
+        self._free = architecture.free
         self._graphs: dict[Shape, _Graph] = {}
         self._pool_of_graphs = torch.cuda.graph_pool_handle() if device == "cuda" else None
         kind = "half" if half else "single"
@@ -70,17 +76,25 @@ class TorchNetwork(Network):
         """As Network.each."""
         work: list[tuple[Pixels, Outputs | InferenceFailed]] = []
         order: list[int] = []
-        for batch in _batches(images, self._batch):
+        for batch in _batches(images, self.batch_size):
             outputs = guard(partial(self.run, np.stack([images[i] for i in batch])))
             order += batch
             work += [(images[i], _of_one(outputs, k)) for k, i in enumerate(batch)]
         finished = self.map(lambda each: _finished(each[0], each[1], finish), work)
         return [finished[i] for i in np.argsort(order)]
 
+    def batch_size(self, shape: Shape) -> int:
+        """How many pictures of this shape, (height, width, 3), are run together."""
+        if "height" in self._free:
+            return 1
+        if "width" in self._free:
+            return max(1, min(LINES, COLUMNS // shape[1]))
+        return LINES
+
     def run(self, images: np.ndarray) -> Outputs:
-        """Run one batch, (n, height, width, 3) uint8 RGB, n no more than the network's own."""
+        """Run one batch, (n, height, width, 3) uint8 RGB, n no more than `batch_size` says."""
         count = len(images)
-        padded = np.zeros((self._batch, *images.shape[1:]), np.uint8)
+        padded = np.zeros((self.batch_size(images.shape[1:]), *images.shape[1:]), np.uint8)
         padded[:count] = images
         with self._lock, torch.inference_mode():
             outputs = self._run(torch.from_numpy(padded))
@@ -141,15 +155,15 @@ def _prepare(served: Served, device: torch.device, half: bool) -> Served:
     return served
 
 
-def _batches(images: Sequence[Pixels], size: int) -> list[list[int]]:
-    """Positions of images of one shape, no more than `size` together."""
+def _batches(images: Sequence[Pixels], size: Callable[[Shape], int]) -> list[list[int]]:
+    """Positions of images of one shape, no more together than `size` says of it."""
     alike: dict[Shape, list[int]] = {}
     for i, image in enumerate(images):
         alike.setdefault(image.shape, []).append(i)
     return [
-        positions[start : start + size]
-        for positions in alike.values()
-        for start in range(0, len(positions), size)
+        positions[start : start + size(shape)]
+        for shape, positions in alike.items()
+        for start in range(0, len(positions), size(shape))
     ]
 
 

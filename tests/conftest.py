@@ -13,7 +13,7 @@ import pytest
 
 from ocr import conversion, local, origins
 from ocr.catalogue import DETECTION, PRESETS, RECOGNITION, Entry
-from ocr.model import DESCRIPTION
+from ocr.model import WEIGHTS
 from ocr.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[1]
@@ -58,10 +58,10 @@ def known(name: str) -> Entry:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BENTOML_HOME with the models: the environment's if it has them, else a new one."""
+    """A BENTOML_HOME with the models: the environment's if it has them whole, else a new one."""
     home = os.environ.get("BENTOML_HOME")
     entries = (PRESET.detection, PRESET.recognition)
-    if home and all((model_folder(Path(home), entry) / DESCRIPTION).is_file() for entry in entries):
+    if home and all((model_folder(Path(home), entry) / WEIGHTS).is_file() for entry in entries):
         return Path(home)
     made = tmp_path_factory.mktemp("store")
     import_into(made)

@@ -56,7 +56,6 @@ def hub_model(entry: Entry) -> HubModel:
 def checkpoint(entry: Entry, seed: int = 1) -> Tensors:
     """What the published checkpoint holds of the network and, if it is torch's, beside it."""
     name = entry.model.network
-    assert name is not None
     architecture = ARCHITECTURES[name]
     network = architecture.network()
     shapes = seeded.published_shapes(network, architecture.sources(network), seglink.SHARES)

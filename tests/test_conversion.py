@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
 
 from ocr import checkpoints, conversion, onnx_graph, origins
 from ocr.catalogue import RECOGNITION, Entry, HubModel
@@ -49,7 +50,6 @@ Source = Callable[[str], Served]
 
 
 def architecture(entry: Entry) -> Architecture:
-    assert entry.model.network is not None
     return ARCHITECTURES[entry.model.network]
 
 
@@ -202,6 +202,23 @@ def test_the_default_networks_answer_as_the_packaged_ones(
         return
     np.testing.assert_array_equal(answer[0], expected[0].argmax(axis=1))
     np.testing.assert_allclose(answer[1], expected[0].max(axis=1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "entry", [PRESET.detection, PRESET.recognition], ids=lambda entry: entry.task
+)
+def test_the_default_weights_are_the_packaged_ones(
+    model_folders: tuple[Path, Path], entry: Entry
+) -> None:
+    folder = model_folders[0 if entry.task == "detection" else 1]
+    (path,) = origins.find(entry).files.values()
+    packaged = [numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer]
+    trained = [each for each in packaged if each.dtype == np.float32 and each.ndim > 1]
+    stored = architecture(entry).from_file(folder / WEIGHTS).network.state_dict()
+    found = {each.numpy().tobytes() for each in stored.values()}
+    found |= {each.T.numpy().tobytes() for each in stored.values() if each.ndim == 2}
+    assert len(trained) > 100
+    assert {each.tobytes() for each in trained} <= found
 
 
 # Networks that came out otherwise are refused
@@ -415,7 +432,8 @@ def test_each_recogniser_tells_its_own_configuration_from_those_of_others(
     tmp_path: Path,
 ) -> None:
     """Models of one architecture look alike but for their names, which no file of theirs says."""
-    known_origins = [hub_model(entry) for entry in RECOGNITION.values() if entry.model.network]
+    entries = [entry for entry in RECOGNITION.values() if isinstance(entry.origin, HubModel)]
+    known_origins = [hub_model(entry) for entry in entries]
     for own in known_origins:
         publishing.write_configuration(tmp_path, publishing.configuration(own))
         accepted = [origin for origin in known_origins if accepts(origin, tmp_path / CONFIGURATION)]

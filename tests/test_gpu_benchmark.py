@@ -18,7 +18,7 @@ from ocr.model import DESCRIPTION, WEIGHTS
 from ocr.recognition import lines
 from ocr.recognition.recogniser import Recogniser
 from ocr.settings import Settings
-from tests.conftest import BY_HAND, BY_HUB, PRESET, known
+from tests.conftest import BY_HAND, BY_HUB, known
 
 TIMINGS = (
     "line by line, lines/s",
@@ -95,23 +95,14 @@ def test_what_is_not_right_is_not_timed(
     assert all(row.startswith("right: ") for row in rows)
 
 
-def test_models_without_a_network_in_torch_are_not_measured(
-    model_folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert gpu.main(arguments(Folders(*model_folders))) == 2
-    said = capsys.readouterr()
-    assert f"{PRESET.detection.name} has no network in torch" in said.err
-    assert said.out == ""
-
-
 def test_the_models_are_those_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import inprocess
 
-    monkeypatch.setattr(inprocess, "SETTINGS", Settings(preset="ppocr"))
+    monkeypatch.setattr(inprocess, "SETTINGS", Settings(recognition="convnext-handwritten"))
     assert gpu.main(["--device", "cpu"]) == 2
-    assert "OCR_PRESET=modelscope" in capsys.readouterr().err
+    assert "--recognition convnext-handwritten" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="torch finds a GPU")

@@ -1,6 +1,8 @@
 """The importer: what it brings, where to, what it says, and that a failure leaves no trace."""
 
+import asyncio
 import errno
+import json
 import os
 import shutil
 import signal
@@ -16,15 +18,15 @@ import pytest
 import yaml
 
 import import_models
-from ocr import conversion, origins
+from ocr import conversion, local, origins
 from ocr.catalogue import ENTRIES, Entry, HubModel, WheelFile
 from ocr.errors import ModelDamaged
 from ocr.hub import fetch
 from ocr.model import CHARSET, DESCRIPTION, NETWORK, WEIGHTS
 from ocr.origins import Published
 from ocr.recognition.recogniser import Recogniser
+from tests import pictures, tensorflow_checkpoint
 from tests import published as publishing
-from tests import tensorflow_checkpoint
 from tests.conftest import (
     BY_HAND,
     BY_HUB,
@@ -82,6 +84,7 @@ def test_the_default_pair_is_saved(fresh: tuple[Path, str]) -> None:
         folder = model_folder(home, entry)
         assert (folder / DESCRIPTION).is_file()
         assert (folder / NETWORK).stat().st_size > 1_000_000
+        assert (folder / WEIGHTS).stat().st_size > 1_000_000
     assert (model_folder(home, PRESET.recognition) / CHARSET).is_file()
 
 
@@ -104,6 +107,34 @@ def test_a_second_import_leaves_them_and_force_makes_them_again(fresh: tuple[Pat
     assert import_into(home, "--force").count(": checked and saved (") == len(PAIR)
     assert all(facts(home, e)["creation_time"] != t for e, t in zip(PAIR, before, strict=True))
     assert in_store(home) == [entry.tag for entry in PAIR]
+
+
+def test_the_default_pair_takes_no_torch(tmp_path: Path) -> None:
+    script = "import sys; sys.modules['torch'] = None; import import_models; import_models.main([])"
+    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=300)
+    assert in_store(tmp_path) == [entry.tag for entry in PAIR]
+
+
+def test_what_an_earlier_version_saved_serves_on_and_is_imported_anew(
+    fresh: tuple[Path, str], tmp_path: Path
+) -> None:
+    """It had no weights for torch, and its description said of no network that it is there."""
+    shutil.copytree(fresh[0], tmp_path, dirs_exist_ok=True)
+    detection, recognition = folders = [model_folder(tmp_path, entry) for entry in PAIR]
+    for folder in folders:
+        (folder / WEIGHTS).unlink()
+        said = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+        (folder / DESCRIPTION).write_text(json.dumps(said | {"network": None, "half": False}))
+    drawn = pictures.page(pictures.ENGLISH[:2])
+    page = asyncio.run(local.pipeline(detection, recognition, threads=2).read(drawn.image))
+    assert [line.text for line in page.lines] == drawn.texts
+    said = import_into(tmp_path).splitlines()
+    assert [line.rpartition("in place of ")[2] for line in said] == [
+        f"what an earlier version saved without {WEIGHTS}"
+    ] * len(PAIR)
+    assert all((folder / WEIGHTS).is_file() for folder in folders)
 
 
 # As a user runs it: models of ModelScope, from a folder and by way of a hub
@@ -208,6 +239,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def convert(entry: Entry, published: Published, folder: Path) -> None:
         (folder / DESCRIPTION).write_text(entry.model.model_dump_json(), "utf-8")
         (folder / NETWORK).write_text(published.origin, "utf-8")
+        (folder / WEIGHTS).write_bytes(b"")
 
     monkeypatch.setattr(conversion, "convert", convert)
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -40,7 +41,15 @@ def test_a_description_of_an_earlier_version_is_read(tmp_path: Path) -> None:
         "unclip_ratio": 1.5, "max_candidates": 1000}"""
     (tmp_path / DESCRIPTION).write_text(text, "utf-8")
     model = read_detection_model(tmp_path)
-    assert model == PRESET.detection.model.model_copy(update={"name": "x"})
+    assert model == PRESET.detection.model.model_copy(update={"name": "x", "half": False})
+
+
+def test_a_description_that_names_no_network_means_the_one_that_had_none(tmp_path: Path) -> None:
+    for entry in (PRESET.detection, PRESET.recognition):
+        said = entry.model.model_dump() | {"network": None}
+        (tmp_path / DESCRIPTION).write_text(json.dumps(said), "utf-8")
+        read = read_detection_model if entry.task == "detection" else read_recognition_model
+        assert read(tmp_path) == entry.model
 
 
 def test_a_folder_without_description_is_no_model(tmp_path: Path) -> None:

@@ -52,8 +52,14 @@ def test_everything_locked_has_a_hash(device: str) -> None:
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
-def test_torch_and_onnx_runtime_share_their_cuda() -> None:
-    """Two majors side by side would be gigabytes twice, and clash in one process."""
+def test_each_device_has_its_own_runtime() -> None:
+    assert "onnxruntime" in _pins("cpu") and "torch" not in _pins("cpu")
+    assert "torch" in _pins("cuda")
+    assert not [name for name in _pins("cuda") if name.startswith("onnxruntime")]
+
+
+def test_the_cuda_libraries_are_of_one_major() -> None:
+    """Two side by side would be gigabytes twice, and clash in one process."""
     nvidia = [name for name in _pins("cuda") if name.startswith("nvidia-")]
     assert "nvidia-cuda-runtime" in nvidia and "nvidia-cudnn-cu13" in nvidia
     assert not [name for name in nvidia if re.search(r"-cu\d+$", name) and "-cu13" not in name]

@@ -7,10 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
-from ocr import runtime
 from ocr.document import Pixels
 from ocr.errors import DeviceUnavailable, InferenceFailed, ModelMissing
 from ocr.geometry import crop
@@ -18,7 +16,7 @@ from ocr.model import NETWORK
 from ocr.recognition import lines
 from ocr.recognition.lines import PackedLines
 from ocr.recognition.recogniser import Recogniser
-from ocr.runtime import OnnxNetwork
+from ocr.runtime import OnnxNetwork, open_network
 from tests import pictures
 from tests.conftest import PRESET
 
@@ -46,11 +44,12 @@ def test_a_missing_network_is_named(tmp_path: Path) -> None:
         OnnxNetwork(tmp_path / NETWORK)
 
 
-def test_cuda_is_not_replaced_by_a_cpu(model_folders: tuple[Path, Path]) -> None:
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime may have a device to run on")
-    with pytest.raises(DeviceUnavailable, match="cuda"):
-        OnnxNetwork(model_folders[1] / NETWORK, "cuda")
+def test_a_cpu_without_onnx_runtime_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(DeviceUnavailable, match=r"'cpu'.*ONNX Runtime is missing"):
+        open_network(tmp_path, PRESET.detection.model, "cpu", 1)
 
 
 def test_onnx_runtime_keeps_no_records_to_report(
@@ -63,15 +62,6 @@ def test_onnx_runtime_keeps_no_records_to_report(
     command = [sys.executable, "-c", script, str(model_folders[1] / NETWORK)]
     subprocess.run(command, env=environment, check=True)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_cuda_without_a_driver_is_said_before_a_session_is_opened(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr(runtime, "DRIVER", "libcuda-that-nobody-has.so.1")
-    with pytest.raises(DeviceUnavailable, match=r"no driver \(libcuda-that-nobody-has"):
-        runtime.check_device("cuda", PRESET.detection.model)
 
 
 def test_the_provider_that_runs_is_named(recogniser: Recogniser) -> None:

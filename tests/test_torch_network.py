@@ -9,12 +9,20 @@ import pytest
 import torch
 
 from ocr import torch_network
+from ocr.catalogue import ENTRIES, Entry
+from ocr.detection.detector import Detector
 from ocr.document import Pixels
-from ocr.errors import DeviceUnavailable, InferenceFailed, ModelDamaged, ModelMissing
-from ocr.model import NETWORK, WEIGHTS
+from ocr.errors import DeviceUnavailable, InferenceFailed, ModelDamaged, ModelMissing, OcrError
+from ocr.geometry import crop
+from ocr.model import NETWORK, WEIGHTS, RecognitionModel
+from ocr.networks.architectures import ARCHITECTURES
+from ocr.recognition.lines import pack, pad
+from ocr.recognition.recogniser import Recogniser
 from ocr.runtime import Device, OnnxNetwork, Outputs, open_network
 from ocr.torch_network import TorchNetwork
+from tests import pictures
 from tests.conftest import BY_HAND, PRESET, known
+from tests.pictures import CHINESE, ENGLISH
 
 RECOGNITION = ["convnext-general", "crnn-general", "lightweight-edge-general"]
 DETECTION = ["seglink-line", "dbnet-resnet18", "dbnet-proxylessnas"]
@@ -146,19 +154,19 @@ def test_a_picture_that_is_none_fails_alone(converted: Folder) -> None:
     assert bits([first, last]) == bits(network.each([good], kept)) * 2
 
 
-def test_a_folder_without_weights_is_missing_them(
-    tmp_path: Path, model_folders: tuple[Path, Path]
-) -> None:
-    for folder in (tmp_path, model_folders[1]):
-        with pytest.raises(ModelMissing, match=str(folder / WEIGHTS)):
-            TorchNetwork(folder, known("crnn-general").model, "cpu")
+def test_a_folder_without_weights_is_missing_them(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match=str(tmp_path / WEIGHTS)):
+        TorchNetwork(tmp_path, known("crnn-general").model, "cpu")
 
 
 def test_a_network_that_is_not_here_is_named(converted: Folder) -> None:
-    for network in ("east", None):
-        model = SMALL.model.model_copy(update={"network": network})
-        with pytest.raises(ModelDamaged, match=rf"{SMALL.name} .*: {network}"):
-            TorchNetwork(converted(SMALL.name), model, "cpu")
+    model = SMALL.model.model_copy(update={"network": "east"})
+    with pytest.raises(ModelDamaged, match=rf"{SMALL.name} .*: east"):
+        TorchNetwork(converted(SMALL.name), model, "cpu")
+
+
+def test_every_model_has_a_network_here() -> None:
+    assert {entry.model.network for entry in ENTRIES} == ARCHITECTURES.keys()
 
 
 def test_weights_of_another_network_are_refused(converted: Folder) -> None:
@@ -188,12 +196,6 @@ def test_cuda_is_not_replaced_by_a_cpu_in_torch(converted: Folder) -> None:
         open_network(converted(SMALL.name), SMALL.model, "cuda", 1)
 
 
-@has_no_gpu
-def test_cuda_is_not_replaced_by_a_cpu_in_onnx_runtime(model_folders: tuple[Path, Path]) -> None:
-    with pytest.raises(DeviceUnavailable, match="cuda"):
-        open_network(model_folders[0], PRESET.detection.model, "cuda", 1)
-
-
 def test_cuda_without_torch_says_that_torch_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +204,143 @@ def test_cuda_without_torch_says_that_torch_is_missing(
         open_network(tmp_path, known("crnn-general").model, "cuda", 1)
 
 
+# The default pair: pages of any size, and lines of any width
+
+
+@pytest.fixture(scope="module")
+def line_network(model_folders: tuple[Path, Path]) -> TorchNetwork:
+    return TorchNetwork(model_folders[1], PRESET.recognition.model, "cpu", threads=2)
+
+
+def padded(texts: Sequence[str]) -> list[Pixels]:
+    """Drawn lines as the network is shown them, of several widths."""
+    model = PRESET.recognition.model
+    assert isinstance(model, RecognitionModel)
+    drawn = pictures.page(texts)
+    return [pad(crop(drawn.image, quad, model.height), model) for quad in drawn.quads]
+
+
+def test_a_batch_of_lines_has_as_many_columns_whatever_their_width(
+    line_network: TorchNetwork,
+) -> None:
+    model = PRESET.recognition.model
+    assert isinstance(model, RecognitionModel)
+    widths = range(model.min_width, model.max_width + 1, model.width_step)
+    for width in widths:
+        size = line_network.batch_size((model.height, width, 3))
+        assert 1 <= size <= torch_network.LINES
+        assert torch_network.COLUMNS - width < size * width <= torch_network.COLUMNS
+    assert len(widths) <= torch_network.MAX_GRAPHS
+
+
+def test_the_default_pair_finds_and_reads_the_same_in_torch(
+    model_folders: tuple[Path, Path], line_network: TorchNetwork, small_batches: None
+) -> None:
+    drawn = pictures.page((*CHINESE[:3], *ENGLISH[:3]), width=640)
+    height, width = (side // 32 * 32 for side in drawn.image.shape[:2])
+    page = np.ascontiguousarray(drawn.image[:height, :width])
+    detector = Detector(model_folders[0], threads=2)
+    (expected,) = detector.detect([page])
+    detector.network = TorchNetwork(model_folders[0], detector.model, "cpu", threads=2)
+    (found,) = detector.detect([page])
+    assert not isinstance(expected, OcrError)
+    assert not isinstance(found, OcrError)
+    assert len(expected) == 6
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+
+    recogniser = Recogniser(model_folders[1], threads=2)
+    request = pack([crop(drawn.image, quad, recogniser.model.height) for quad in drawn.quads])
+    (read,) = recogniser.recognise([request])
+    recogniser.network = line_network
+    (again,) = recogniser.recognise([request])
+    assert not isinstance(read, OcrError)
+    assert not isinstance(again, OcrError)
+    assert [reading.text for reading in read] == drawn.texts
+    assert [reading.text for reading in again] == drawn.texts
+    for one, other in zip(read, again, strict=True):
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-4)
+
+
+def test_a_line_of_any_width_gives_the_same_bits_whatever_else_is_in_its_batch(
+    line_network: TorchNetwork, small_batches: None
+) -> None:
+    given = padded((*CHINESE[:4], *ENGLISH[:2], "电话", "OCR"))
+    assert len({line.shape for line in given}) < len(given)  # some go together
+    alone = [bits(line_network.each([line], kept))[0] for line in given]
+    assert bits(line_network.each(given, kept)) == alone
+    assert bits(line_network.each(given[::-1], kept)) == alone[::-1]
+
+
+def test_default_weights_that_are_not_this_networks_are_refused(
+    model_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ModelDamaged, match=rf"{model_folders[0] / WEIGHTS}: .* 151"):
+        TorchNetwork(model_folders[0], PRESET.recognition.model, "cpu")
+    data = (model_folders[1] / WEIGHTS).read_bytes()
+    (tmp_path / WEIGHTS).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelDamaged, match=str(tmp_path / WEIGHTS)):
+        TorchNetwork(tmp_path, PRESET.recognition.model, "cpu")
+
+
 # On a GPU
+
+
+def on_gpu(folder: Path, entry: Entry, half: bool) -> TorchNetwork:
+    model = entry.model.model_copy(update={"half": half})
+    return TorchNetwork(folder, model, "cuda", threads=2)
+
+
+@needs_gpu
+@in_both_precisions
+def test_the_default_pair_finds_and_reads_the_same_on_a_gpu(
+    model_folders: tuple[Path, Path], half: bool
+) -> None:
+    drawn = pictures.page((*CHINESE[:3], *ENGLISH[:3]), width=640)
+    height, width = (side // 32 * 32 for side in drawn.image.shape[:2])
+    page = np.ascontiguousarray(drawn.image[:height, :width])
+    detector, recogniser = Detector(model_folders[0]), Recogniser(model_folders[1])
+    request = pack([crop(drawn.image, quad, recogniser.model.height) for quad in drawn.quads])
+    (expected,) = detector.detect([page])
+    detector.network = on_gpu(model_folders[0], PRESET.detection, half)
+    recogniser.network = on_gpu(model_folders[1], PRESET.recognition, half)
+    (found,) = detector.detect([page])
+    assert not isinstance(expected, OcrError)
+    assert not isinstance(found, OcrError)
+    np.testing.assert_allclose(found[:, :8], expected[:, :8], rtol=0, atol=2)
+    (read,) = recogniser.recognise([request])
+    assert not isinstance(read, OcrError)
+    assert [reading.text for reading in read] == drawn.texts
+
+
+@needs_gpu
+@in_both_precisions
+def test_replays_of_lines_of_any_width_give_the_same_bits(
+    model_folders: tuple[Path, Path], half: bool
+) -> None:
+    network = on_gpu(model_folders[1], PRESET.recognition, half)
+    given = padded((*CHINESE, *ENGLISH, "电话", "OCR")) * 3
+    alone = [bits(network.each([line], kept))[0] for line in given]
+    for _ in range(3):
+        assert bits(network.each(given, kept)) == alone
+        assert bits(network.each(given[::-1], kept)) == alone[::-1]
+
+
+@needs_gpu
+def test_memory_stays_flat_over_lines_of_every_width(model_folders: tuple[Path, Path]) -> None:
+    model = PRESET.recognition.model
+    assert isinstance(model, RecognitionModel)
+    network = TorchNetwork(model_folders[1], model, "cuda", threads=2)
+    widths = range(model.min_width, model.max_width + 1, model.width_step)
+    given = [patches(model.height, width) for width in widths]
+    network.each(given, kept)
+    torch.cuda.synchronize()
+    assert len(network._graphs) == len(widths)
+    free, allocated = torch.cuda.mem_get_info()[0], torch.cuda.memory_allocated()
+    for _ in range(5):
+        network.each(given, kept)
+    torch.cuda.synchronize()
+    assert torch.cuda.memory_allocated() == allocated
+    assert torch.cuda.mem_get_info()[0] > free - 2**26
 
 
 @needs_gpu

@@ -1,19 +1,22 @@
 """All architectures by name, and how each is built, filled and served."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import nn
 
+from ocr.errors import ModelDamaged
 from ocr.networks import (
     convnext_vit,
     crnn,
     dbnet_proxylessnas,
     dbnet_resnet18,
     lightweight_edge,
+    ppocr_v6_detection,
+    ppocr_v6_recognition,
     seglink,
     weights,
 )
@@ -21,14 +24,16 @@ from ocr.networks.served import BestClass, SegmentScores, Served, TextMap
 from ocr.networks.weights import Source
 
 Sources = Callable[[Any], dict[str, Source]]
+Side = Literal["height", "width"]
 
 
 @dataclass(frozen=True)
 class Architecture:
     """One kind of network.
 
-    `size` is the (height, width) of a picture that it takes, and the only one if not `resizable`.
-    `maps` names the outputs of the network itself, `outputs` those of its `head`.
+    `size` is the (height, width) of a picture that it takes; the sides that are `free` may be
+    others. `maps` names the outputs of the network itself, `outputs` those of its `head`.
+    `as_published`: its model folders hold the published tensors, not those of the network.
     """
 
     network: Callable[[], nn.Module]
@@ -36,9 +41,10 @@ class Architecture:
     unused: tuple[str, ...]
     head: Callable[[], nn.Module]
     size: tuple[int, int]
-    resizable: bool
+    free: tuple[Side, ...]
     maps: tuple[str, ...]
     outputs: tuple[str, ...]
+    as_published: bool = False
 
     def served(self) -> Served:
         """The network with weights that mean nothing yet."""
@@ -51,26 +57,35 @@ class Architecture:
         return served
 
     def from_file(self, path: Path) -> Served:
-        """The network with the weights of a model folder. Raises ModelDamaged as read does."""
+        """The network with the weights of a model folder.
+
+        Raises ModelDamaged, naming the file, if they are not this network's.
+        """
+        if self.as_published:
+            try:
+                return self.from_checkpoint(weights.read_published(path))
+            except ModelDamaged as error:
+                raise ModelDamaged(f"{path}: {error.message}") from error
         served = self.served()
         weights.read(served.network, path)
         return served
+
+
+BOTH: tuple[Side, ...] = ("height", "width")
+READ = ("classes", "probabilities")
 
 
 def _text_map(
     network: Callable[[], nn.Module], sources: Sources, unused: tuple[str, ...]
 ) -> Architecture:
     maps = ("probability",)
-    return Architecture(network, sources, unused, TextMap, (480, 480), True, maps, maps)
+    return Architecture(network, sources, unused, TextMap, (480, 480), BOTH, maps, maps)
 
 
 def _recognition(
     network: Callable[[], nn.Module], sources: Sources, unused: tuple[str, ...], width: int
 ) -> Architecture:
-    outputs = ("classes", "probabilities")
-    return Architecture(
-        network, sources, unused, BestClass, (32, width), False, ("logits",), outputs
-    )
+    return Architecture(network, sources, unused, BestClass, (32, width), (), ("logits",), READ)
 
 
 ARCHITECTURES = {
@@ -80,7 +95,7 @@ ARCHITECTURES = {
         (),
         SegmentScores,
         (512, 512),
-        True,
+        BOTH,
         ("node_map", "link_map", "offset_map"),
         ("nodes", "links", "offsets"),
     ),
@@ -89,6 +104,20 @@ ARCHITECTURES = {
     ),
     "dbnet-proxylessnas": _text_map(
         dbnet_proxylessnas.DBNetProxylessNAS, dbnet_proxylessnas.sources, dbnet_proxylessnas.UNUSED
+    ),
+    "ppocr-v6-detection": replace(
+        _text_map(ppocr_v6_detection.PPOCRv6Detection, weights.by_place, ()), as_published=True
+    ),
+    "ppocr-v6-recognition": Architecture(
+        ppocr_v6_recognition.PPOCRv6Recognition,
+        weights.by_place,
+        (),
+        BestClass,
+        (48, 320),
+        ("width",),
+        ("logits",),
+        READ,
+        as_published=True,
     ),
     "convnext-vit": _recognition(
         convnext_vit.ConvNextViT, convnext_vit.sources, convnext_vit.UNUSED, 300

@@ -16,6 +16,7 @@ from ocr.networks.served import Served
 
 IMAGES = "images"
 PLANES = "planes"  # inside the file: what the network itself takes
+AXES = {"height": 1, "width": 2}  # of the images
 OPSET = 17
 
 
@@ -26,7 +27,7 @@ def write(served: Served, architecture: Architecture, path: Path) -> None:
     """
     inner = [PLANES, *_inner_maps(architecture)]
     names = [*inner, *architecture.outputs]
-    free = {0: "n"} | ({1: "height", 2: "width"} if architecture.resizable else {})
+    free = {0: "n"} | {AXES[side]: side for side in architecture.free}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: sizes it thinks are constant are meant so

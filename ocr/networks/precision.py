@@ -11,7 +11,7 @@ from ocr.document import Pixels
 from ocr.model import DBModel, DetectionModel, RecognitionModel, SegLinkModel
 from ocr.networks.folding import folded
 from ocr.networks.served import Served
-from ocr.recognition import lines
+from ocr.recognition import ctc, lines
 
 ENOUGH = 0.99  # F of one set of boxes against the other
 SAME_PLACE = 0.9  # IoU from which two boxes are one
@@ -70,9 +70,10 @@ def _reads_alike(served: Served, half: Served, model: RecognitionModel) -> bool:
 
 
 def _classes(served: Served, window: Pixels) -> np.ndarray:
-    """The best classes, without repeats, as CTC has them."""
+    """The best classes, without repeats and blanks, as CTC has them."""
     (classes, _) = _run(served, window)
-    return np.asarray(classes[np.flatnonzero(np.diff(classes, prepend=-1))])
+    found = classes[np.flatnonzero(np.diff(classes, prepend=-1))]
+    return np.asarray(found[found != ctc.BLANK])
 
 
 def _agreement(served: Served, half: Served, model: DetectionModel) -> float:

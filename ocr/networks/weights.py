@@ -36,6 +36,16 @@ class Source:
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
+def by_place(network: nn.Module) -> dict[str, Source]:
+    """One published tensor for each of a network's own, in the order of both.
+
+    For networks that are published as a graph, whose tensors are known by the place at which it
+    uses them: "000", "001" and so on, as `ocr.onnx_graph.parameters` has them.
+    """
+    names = (name for name in network.state_dict() if COUNTER not in name)
+    return {name: Source((f"{place:03}",)) for place, name in enumerate(names)}
+
+
 def fill(
     network: nn.Module,
     sources: Mapping[str, Source],
@@ -96,6 +106,14 @@ def _tensor(
 def _some(names: list[str]) -> str:
     shown = ", ".join(names[:5])
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+
+
+def read_published(path: Path) -> Mapping[str, np.ndarray]:
+    """The published tensors that a safetensors file holds. Raises ModelDamaged if it is none."""
+    try:
+        return {name: value.numpy() for name, value in load_file(path).items()}
+    except Exception as error:  # as in `read`
+        raise ModelDamaged(f"{path}: {error}") from error
 
 
 def write(network: nn.Module, path: Path) -> None:

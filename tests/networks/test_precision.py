@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ocr.catalogue import DETECTION, RECOGNITION
 from ocr.model import DBModel, RecognitionModel
+from ocr.networks import precision
 from ocr.networks.architectures import ARCHITECTURES
 from ocr.networks.folding import folded
 from ocr.networks.precision import agreement, half_holds, rounded
@@ -16,7 +17,7 @@ from tests.golden import cases
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], np.float32)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", cases.CASES)
 def test_a_folded_network_says_the_same(name: str) -> None:
     served = ARCHITECTURES[name].from_checkpoint(cases.checkpoint(name))
     planes = torch.from_numpy(cases.CASES[name].planes())
@@ -30,7 +31,9 @@ def test_a_folded_network_says_the_same(name: str) -> None:
 
 def test_norms_after_convolutions_are_gone_after_folding() -> None:
     """Their variances may be more than half precision holds."""
-    for name in ("seglink", "dbnet-resnet18", "crnn", "lightweight-edge"):
+    for name in (
+        "seglink", "dbnet-resnet18", "crnn", "lightweight-edge", "ppocr-v6-recognition"
+    ):  # fmt: skip
         layers = folded(ARCHITECTURES[name].served()).modules()
         assert not any(isinstance(layer, nn.BatchNorm2d) for layer in layers), name
 
@@ -57,6 +60,17 @@ def test_half_precision_holds_if_it_reads_the_same(apart: float, holds: bool) ->
     assert isinstance(model, RecognitionModel)
     served = Served(Coarse(Chooser(apart)), BestClass(), ("classes", "probabilities")).eval()
     assert half_holds(served, model) is holds
+
+
+def test_a_blank_that_parts_no_two_of_a_kind_is_no_difference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(*classes: int) -> list[int]:
+        monkeypatch.setattr(precision, "_run", lambda *given: [np.array(classes), None])
+        return list(precision._classes(None, None))  # type: ignore[arg-type]
+
+    assert read(5, 0, 80) == read(5, 80, 80) == read(0, 5, 80) == [5, 80]
+    assert read(5, 0, 5) == [5, 5] != read(5, 5, 5)
 
 
 class Coarse(nn.Sequential):
