@@ -1,7 +1,7 @@
 # make serve    set up whatever is missing, then serve until Ctrl-C
 # make setup    the set-up alone
 # make test     format, lint, types and the whole test suite
-# make bench    accuracy and throughput over a folder of truth files: DATA=folder
+# make bench    limits, growth, accuracy and throughput; over a folder of truth files: DATA=folder
 # make bench-gpu        checks and times the models of PRESET on a GPU: DEVICE=cuda
 # make image    a container image with the models of PRESET, for DEVICE
 # make test-image       builds an image and tries it: root on Debian, or a running Docker
@@ -38,6 +38,7 @@ EXTRAS := $(DEVICE)$(comma)import$(if $(FROM_HUB),$(comma)modelscope)
 BIN := .venv/bin
 READY := .venv/ready-$(subst $(comma),-,$(EXTRAS))
 READY_DEV := .venv/ready-dev
+READY_BENCH := .venv/ready-bench
 READY_IMAGE := .venv/ready-image
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -69,6 +70,10 @@ $(READY_DEV): $(READY)
 	$(PIP) --editable '.[$(DEVICE),import,modelscope,dev]'
 	@touch $@
 
+$(READY_BENCH): $(READY_DEV)
+	$(PIP) --editable '.[cpu,bench]'
+	@touch $@
+
 test: lint types tests
 
 lint: $(READY_DEV)
@@ -81,9 +86,13 @@ types: $(READY_DEV)
 tests: $(READY_DEV) models
 	$(BIN)/pytest
 
-bench: $(READY_DEV) models
+bench: $(READY_BENCH) models
+	$(BIN)/python benchmarks/limit.py
+	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/accuracy.py $(DATA)
-	$(BIN)/python benchmarks/throughput.py $(DATA) --clients 1,8 --rapidocr --in-process
+	$(BIN)/python benchmarks/throughput.py $(DATA) --clients 1,8 --in-process --rapidocr-api --rapidocr \
+		--rapidocr Global.use_cls=false Rec.rec_batch_num=1 \
+		--rapidocr Global.use_cls=false Det.engine_type=openvino Rec.engine_type=openvino
 
 bench-gpu: $(READY_DEV)
 	$(BIN)/python benchmarks/gpu.py

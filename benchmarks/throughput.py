@@ -59,6 +59,7 @@ class Figures:
     lines_a_second: float
     p50_ms: float
     p95_ms: float
+    p99_ms: float
     cpu_seconds_an_image: float | None
     peak_bytes: int | None
     peak_process_bytes: int | None
@@ -95,6 +96,7 @@ def figures(run: Run) -> Figures:
         lines_a_second=sum(answer.lines or 0 for answer in read) / run.drive.seconds,
         p50_ms=statistics.median(times),
         p95_ms=times[math.ceil(0.95 * len(times)) - 1],
+        p99_ms=times[math.ceil(0.99 * len(times)) - 1],
         cpu_seconds_an_image=usage.cpu_seconds / len(read) if usage else None,
         peak_bytes=usage.peak_bytes if usage else None,
         peak_process_bytes=usage.peak_process_bytes if usage else None,
@@ -198,7 +200,7 @@ def spread(values: Sequence[float | None], form: Callable[[float], str]) -> str:
 
 def show(records: Sequence[Record]) -> str:
     """A row a contestant and number of clients."""
-    header = ["contestant", "clients", "images/s", "lines/s", "p50 ms", "p95 ms"]
+    header = ["contestant", "clients", "images/s", "lines/s", "p50 ms", "p95 ms", "p99 ms"]
     header += ["CPU s/image", "peak MB", "largest MB", "failed", "changed"]
     return table(header, [_row(records, record) for record in records])
 
@@ -212,6 +214,7 @@ def _row(records: Sequence[Record], record: Record) -> list[str]:
         spread([run.lines_a_second for run in runs], "{:.1f}".format),
         spread([run.p50_ms for run in runs], "{:.0f}".format),
         spread([run.p95_ms for run in runs], "{:.0f}".format),
+        spread([run.p99_ms for run in runs], "{:.0f}".format),
         spread([run.cpu_seconds_an_image for run in runs], "{:.3f}".format),
         spread([run.peak_bytes for run in runs], _megabytes),
         spread([run.peak_process_bytes for run in runs], _megabytes),

@@ -89,7 +89,7 @@ _PPOCR_DETECTION = Entry(
         threshold=0.3,
         box_threshold=0.5,
         unclip_ratio=1.5,
-        max_candidates=1000,
+        max_candidates=4000,  # its publishers' 1,000 would lose lines of a dense page
     ),
 )
 

@@ -3,6 +3,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ocr.catalogue import DETECTION
 from ocr.detection import db
 from ocr.document import Quad
 from ocr.geometry import size
@@ -91,6 +92,16 @@ def test_no_more_than_the_most_candidates() -> None:
     for y in range(20, 620, 60):
         probability[y : y + 12, 20:100] = 0.8
     assert len(db.boxes(probability, MODEL.model_copy(update={"max_candidates": 4}))) == 4
+
+
+def test_a_page_of_two_thousand_words_has_them_all() -> None:
+    model = DETECTION["ppocr-v6-small"].model
+    assert isinstance(model, DBModel)
+    probability = blank(20 * 60, 100 * 20)
+    for y in range(4, 100 * 20, 20):
+        for x in range(8, 20 * 60, 60):
+            probability[y : y + 8, x : x + 40] = 0.8
+    assert len(db.boxes(probability, model)) == 2000
 
 
 @pytest.mark.parametrize("degrees", [-40, -12, 7, 25])
