@@ -41,7 +41,9 @@ def test_a_description_of_an_earlier_version_is_read(tmp_path: Path) -> None:
         "unclip_ratio": 1.5, "max_candidates": 1000}"""
     (tmp_path / DESCRIPTION).write_text(text, "utf-8")
     model = read_detection_model(tmp_path)
-    assert model == PRESET.detection.model.model_copy(update={"name": "x", "half": False})
+    assert model == PRESET.detection.model.model_copy(
+        update={"name": "x", "half": False, "max_candidates": 1000}
+    )
 
 
 def test_a_description_that_names_no_network_means_the_one_that_had_none(tmp_path: Path) -> None:
