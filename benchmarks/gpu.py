@@ -4,9 +4,9 @@
         [--precision as-imported|half|single ...] [--regardless] [--pages 5000] [--seconds 6]
         [--device cuda] [--json FILE]
 
-Without folders the models are those of the store that the OCR_* variables select. Models without a
-network in torch (those of the preset ppocr) cannot be measured. --precision takes several: each is
-a run of its own, over copies of the folders that say so. Nothing else should use the GPU meanwhile.
+Without folders the models are those of the store that the OCR_* variables select. --precision takes
+several: each is a run of its own, over copies of the folders that say so. Nothing else should use
+the GPU meanwhile.
 
 Right means: the same boxes and texts as network.onnx in ONNX Runtime on the CPU, on drawn pages;
 and for one picture the same bits in any company, in any replay, and also while graphs were recorded

@@ -183,14 +183,18 @@ def test_the_charset_has_a_place_for_every_class(converted: Folder, name: str) -
     assert len(expected) == 7643
 
 
-@pytest.mark.parametrize(
-    "entry", [PRESET.detection, PRESET.recognition], ids=lambda entry: entry.task
-)
-def test_the_default_networks_answer_as_the_packaged_ones(
-    model_folders: tuple[Path, Path], entry: Entry
-) -> None:
-    folder = model_folders[0 if entry.task == "detection" else 1]
+Default = tuple[Entry, Path, Path]  # a model, its folder, and the file that it was made of
+
+
+@pytest.fixture(params=[PRESET.detection, PRESET.recognition], ids=lambda entry: entry.task)
+def default(request: pytest.FixtureRequest, model_folders: tuple[Path, Path]) -> Default:
+    entry: Entry = request.param
     (path,) = origins.find(entry).files.values()
+    return entry, model_folders[0 if entry.task == "detection" else 1], path
+
+
+def test_the_default_networks_answer_as_the_packaged_ones(default: Default) -> None:
+    entry, folder, path = default
     packaged = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     picture = patches(48 if entry.task == "recognition" else 96, 192)
     planes = (picture[..., ::-1].astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[np.newaxis]
@@ -204,14 +208,8 @@ def test_the_default_networks_answer_as_the_packaged_ones(
     np.testing.assert_allclose(answer[1], expected[0].max(axis=1), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "entry", [PRESET.detection, PRESET.recognition], ids=lambda entry: entry.task
-)
-def test_the_default_weights_are_the_packaged_ones(
-    model_folders: tuple[Path, Path], entry: Entry
-) -> None:
-    folder = model_folders[0 if entry.task == "detection" else 1]
-    (path,) = origins.find(entry).files.values()
+def test_the_default_weights_are_the_packaged_ones(default: Default) -> None:
+    entry, folder, path = default
     packaged = [numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer]
     trained = [each for each in packaged if each.dtype == np.float32 and each.ndim > 1]
     stored = architecture(entry).from_file(folder / WEIGHTS).network.state_dict()

@@ -325,6 +325,20 @@ def test_replays_of_lines_of_any_width_give_the_same_bits(
         assert bits(network.each(given[::-1], kept)) == alone[::-1]
 
 
+def check_that_memory_stays_flat(
+    network: TorchNetwork, given: Sequence[Pixels], rounds: int
+) -> None:
+    """On a GPU, once every shape has been recorded."""
+    network.each(given, kept)
+    torch.cuda.synchronize()
+    free, allocated = torch.cuda.mem_get_info()[0], torch.cuda.memory_allocated()
+    for _ in range(rounds):
+        network.each(given, kept)
+    torch.cuda.synchronize()
+    assert torch.cuda.memory_allocated() == allocated
+    assert torch.cuda.mem_get_info()[0] > free - 2**26
+
+
 @needs_gpu
 def test_memory_stays_flat_over_lines_of_every_width(model_folders: tuple[Path, Path]) -> None:
     model = PRESET.recognition.model
@@ -332,15 +346,8 @@ def test_memory_stays_flat_over_lines_of_every_width(model_folders: tuple[Path, 
     network = TorchNetwork(model_folders[1], model, "cuda", threads=2)
     widths = range(model.min_width, model.max_width + 1, model.width_step)
     given = [patches(model.height, width) for width in widths]
-    network.each(given, kept)
-    torch.cuda.synchronize()
+    check_that_memory_stays_flat(network, given, 5)
     assert len(network._graphs) == len(widths)
-    free, allocated = torch.cuda.mem_get_info()[0], torch.cuda.memory_allocated()
-    for _ in range(5):
-        network.each(given, kept)
-    torch.cuda.synchronize()
-    assert torch.cuda.memory_allocated() == allocated
-    assert torch.cuda.mem_get_info()[0] > free - 2**26
 
 
 @needs_gpu
@@ -431,11 +438,4 @@ def test_memory_stays_flat_over_runs_of_mixed_shapes(
         given = lines(name, torch_network.LINES + 5)
     else:
         given = [patches(256 + 128 * (i % 3), 256 + 128 * (i % 2)) for i in range(6)]
-    network.each(given, kept)
-    torch.cuda.synchronize()
-    free, allocated = torch.cuda.mem_get_info()[0], torch.cuda.memory_allocated()
-    for _ in range(50):
-        network.each(given, kept)
-    torch.cuda.synchronize()
-    assert torch.cuda.memory_allocated() == allocated
-    assert torch.cuda.mem_get_info()[0] > free - 2**26
+    check_that_memory_stays_flat(network, given, 50)

@@ -62,8 +62,9 @@ class Architecture:
         Raises ModelDamaged, naming the file, if they are not this network's.
         """
         if self.as_published:
+            published = weights.read_published(path)
             try:
-                return self.from_checkpoint(weights.read_published(path))
+                return self.from_checkpoint(published)
             except ModelDamaged as error:
                 raise ModelDamaged(f"{path}: {error.message}") from error
         served = self.served()
