@@ -5,7 +5,8 @@
     python import_models.py --recognition convnext-scene     one model; --list shows their names
     python import_models.py --preset modelscope --from DIR   of files brought by hand
 
-The store is where BENTOML_HOME says. A model that is there already is left alone.
+The store is where BENTOML_HOME says. A model that is there already is left alone, unless an
+earlier version saved it otherwise than this one would.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from pydantic import ValidationError
 from ocr import conversion, origins
 from ocr.catalogue import DETECTION, ENTRIES, PRESETS, RECOGNITION, Entry
 from ocr.errors import DiskFull, ModelError
-from ocr.model import WEIGHTS
+from ocr.model import WEIGHTS, read_detection_model, read_recognition_model
 from ocr.origins import Published
 from ocr.settings import Settings
 
@@ -90,15 +91,22 @@ def stored(entry: Entry) -> Path | None:
         return None
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a model's folder has all that this version imports: earlier ones did less."""
-    return (folder / WEIGHTS).is_file()
+def is_current(entry: Entry, folder: Path) -> bool:
+    """Whether a model's folder is what this version imports: earlier ones did it otherwise."""
+    read = read_detection_model if entry.task == "detection" else read_recognition_model
+    try:
+        description = read(folder)
+    except ModelError:
+        return False
+    # Whether it is exact in half precision was found out by its import.
+    expected = entry.model.model_copy(update={"half": description.half})
+    return description == expected and (folder / WEIGHTS).is_file()
 
 
 def bring_in(entry: Entry, options: argparse.Namespace) -> str:
     """Import one entry unless it is there; gives a line that says what was done."""
     there = stored(entry)
-    old = there is not None and not is_whole(there)
+    old = there is not None and not is_current(entry, there)
     if there is not None and not old and not options.force:
         return f"{entry.tag}: already in the store"
     published = origins.find(entry, options.folder, options.revision)
@@ -111,7 +119,7 @@ def bring_in(entry: Entry, options: argparse.Namespace) -> str:
         if not disk_is_full(error):
             raise
         raise DiskFull(f"no room for {entry.tag}: {error}") from error
-    why = f", in place of what an earlier version saved without {WEIGHTS}" if old else ""
+    why = ", in place of what an earlier version saved" if old else ""
     return f"{entry.tag}: checked and saved ({published.origin}, {entry.licence}){why}"
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from import_models import is_current
 from ocr import conversion, local, origins
 from ocr.catalogue import DETECTION, PRESETS, RECOGNITION, Entry
-from ocr.model import WEIGHTS
 from ocr.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[1]
@@ -58,10 +58,10 @@ def known(name: str) -> Entry:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BENTOML_HOME with the models: the environment's if it has them whole, else a new one."""
+    """A BENTOML_HOME with this version's models: the environment's, or else a new one."""
     home = os.environ.get("BENTOML_HOME")
     entries = (PRESET.detection, PRESET.recognition)
-    if home and all((model_folder(Path(home), entry) / WEIGHTS).is_file() for entry in entries):
+    if home and all(is_current(entry, model_folder(Path(home), entry)) for entry in entries):
         return Path(home)
     made = tmp_path_factory.mktemp("store")
     import_into(made)

@@ -22,7 +22,7 @@ from ocr import conversion, local, origins
 from ocr.catalogue import ENTRIES, Entry, HubModel, WheelFile
 from ocr.errors import ModelDamaged
 from ocr.hub import fetch
-from ocr.model import CHARSET, DESCRIPTION, NETWORK, WEIGHTS
+from ocr.model import CHARSET, DESCRIPTION, NETWORK, WEIGHTS, read_recognition_model
 from ocr.origins import Published
 from ocr.recognition.recogniser import Recogniser
 from tests import pictures, tensorflow_checkpoint
@@ -42,6 +42,7 @@ from tests.hub_server import Hub, hub
 from tests.published import CHECKPOINT, CONFIGURATION, TENSORFLOW, VOCABULARY, hub_model
 
 PAIR = (PRESET.detection, PRESET.recognition)
+OLDER = {"min_width": 320}
 SMALL, SEGLINK = known(BY_HAND), known("seglink-line")
 MODEL = hub_model(SMALL).model_id
 Folder = Callable[[str], Path]
@@ -120,21 +121,23 @@ def test_the_default_pair_takes_no_torch(tmp_path: Path) -> None:
 def test_what_an_earlier_version_saved_serves_on_and_is_imported_anew(
     fresh: tuple[Path, str], tmp_path: Path
 ) -> None:
-    """It had no weights for torch, and its description said of no network that it is there."""
+    """One has no weights for torch and names no network, the other has an older setting."""
     shutil.copytree(fresh[0], tmp_path, dirs_exist_ok=True)
-    detection, recognition = folders = [model_folder(tmp_path, entry) for entry in PAIR]
-    for folder in folders:
-        (folder / WEIGHTS).unlink()
+    detection, recognition = [model_folder(tmp_path, entry) for entry in PAIR]
+    (detection / WEIGHTS).unlink()
+    for folder, old in ((detection, {"network": None, "half": False}), (recognition, OLDER)):
         said = json.loads((folder / DESCRIPTION).read_text("utf-8"))
-        (folder / DESCRIPTION).write_text(json.dumps(said | {"network": None, "half": False}))
+        (folder / DESCRIPTION).write_text(json.dumps(said | old))
     drawn = pictures.page(pictures.ENGLISH[:2])
     page = asyncio.run(local.pipeline(detection, recognition, threads=2).read(drawn.image))
     assert [line.text for line in page.lines] == drawn.texts
     said = import_into(tmp_path).splitlines()
-    assert [line.rpartition("in place of ")[2] for line in said] == [
-        f"what an earlier version saved without {WEIGHTS}"
+    assert [line.rpartition(", ")[2] for line in said] == [
+        "in place of what an earlier version saved"
     ] * len(PAIR)
-    assert all((folder / WEIGHTS).is_file() for folder in folders)
+    assert (detection / WEIGHTS).is_file()
+    assert read_recognition_model(recognition) == PRESET.recognition.model
+    assert import_into(tmp_path).count("already in the store") == len(PAIR)
 
 
 # As a user runs it: models of ModelScope, from a folder and by way of a hub
