@@ -5,17 +5,22 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ocr.errors import OcrError
+
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 Quad = npt.NDArray[np.float32]  # (4, 2), x and y in pixels, clockwise from the top left
 
 
 @dataclass(frozen=True)
-class Span:
-    """One character of a line and where it stands: shares (0 to 1) of the line's length."""
+class Word:
+    """One word of a line, in Chinese one character; `confidence` as a line's.
 
-    character: str
-    start: float
-    end: float
+    Its quad's corners are in the order of its line's, so the text starts at the same one.
+    """
+
+    quad: Quad
+    text: str
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -23,23 +28,42 @@ class Line:
     """One line of text; `confidence` is the mean probability of its characters (0 to 1).
 
     The text starts at the quad's corner number `turns`: 0 upright, 1 downwards, 2 upside down,
-    3 upwards. Spans run along the text.
+    3 upwards. The words come in the order of the text, of which they leave out the spaces.
     """
 
     quad: Quad
     text: str
     confidence: float
     turns: int = 0
-    spans: tuple[Span, ...] = ()
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A page as it was read, upright, as a file: `media_type` is image/jpeg or image/png."""
+
+    data: bytes
+    media_type: str
 
 
 @dataclass(frozen=True)
 class Page:
-    """One upright page, its size in pixels and its lines in reading order."""
+    """One upright page, its size in pixels and its lines in reading order.
+
+    `number` is its place in its source, from 1, and `dpi` its resolution where that is known.
+    `rotation` says how far most of the text is turned, clockwise in degrees: 0, 90, 180 or 270.
+    With `text_layer` the lines are the page's own text and not read. The picture is there only
+    if it was asked for.
+    """
 
     width: int
     height: int
     lines: list[Line] = field(default_factory=list)
+    number: int = 1
+    dpi: float | None = None
+    rotation: int = 0
+    text_layer: bool = False
+    picture: Picture | None = None
 
     @property
     def text(self) -> str:
@@ -48,6 +72,13 @@ class Page:
 
 @dataclass(frozen=True)
 class Document:
-    """One picture's pages: one, or as many as a TIFF holds."""
+    """One file's pages: of a picture one, of a TIFF or PDF many, or those that were asked for.
+
+    `source` is the name it came with. `pdf` is the file itself where it is a PDF and pictures of
+    its pages were asked for. Where the file could not be read, `error` says why and it has no page.
+    """
 
     pages: list[Page]
+    source: str = ""
+    pdf: bytes | None = None
+    error: OcrError | None = None

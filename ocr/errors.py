@@ -5,6 +5,11 @@
     │   ├── BadRequest            BAD_REQUEST          400
     │   ├── TooManyImages         TOO_MANY_IMAGES      413
     │   ├── RequestTooLarge       REQUEST_TOO_LARGE    413
+    │   ├── TypeUnsupported       UNSUPPORTED_MEDIA_TYPE 415
+    │   ├── NotAcceptable         NOT_ACCEPTABLE       406
+    │   ├── OnePageOnly           ONE_PAGE_ONLY        422
+    │   ├── JobUnknown            JOB_UNKNOWN          404
+    │   ├── JobNotDone            JOB_NOT_DONE         409
     │   ├── Busy                  BUSY                 503
     │   └── TimedOut              TIMEOUT              504
     ├── SourceError               where one picture should have come from
@@ -14,6 +19,9 @@
     ├── PictureError              the bytes of one picture
     │   ├── NotAnImage            NOT_AN_IMAGE         415
     │   ├── ImageDamaged          IMAGE_DAMAGED        422
+    │   ├── PdfEncrypted          PDF_ENCRYPTED        422
+    │   ├── NoPages               NO_PAGES             422
+    │   ├── PagesOutOfRange       PAGES_OUT_OF_RANGE   422
     │   └── ImageTooLarge         IMAGE_TOO_LARGE      413
     ├── ModelError                a model on disk
     │   ├── ModelMissing          MODEL_MISSING        500
@@ -65,6 +73,36 @@ class RequestTooLarge(RequestError):
     code, status = "REQUEST_TOO_LARGE", 413
 
 
+class TypeUnsupported(RequestError):
+    """The body's content type is none that the call takes."""
+
+    code, status = "UNSUPPORTED_MEDIA_TYPE", 415
+
+
+class NotAcceptable(RequestError):
+    """None of the formats that the Accept header names can be given."""
+
+    code, status = "NOT_ACCEPTABLE", 406
+
+
+class OnePageOnly(RequestError):
+    """The format holds one page, and there are more."""
+
+    code, status = "ONE_PAGE_ONLY", 422
+
+
+class JobUnknown(RequestError):
+    """No job has this id, or it is over and forgotten."""
+
+    code, status = "JOB_UNKNOWN", 404
+
+
+class JobNotDone(RequestError):
+    """A job's result is not there yet."""
+
+    code, status = "JOB_NOT_DONE", 409
+
+
 class Busy(RequestError):
     """More requests than OCR_MAX_CONCURRENCY are being served."""
 
@@ -113,6 +151,24 @@ class ImageDamaged(PictureError):
     """A known format, but broken or cut off."""
 
     code, status = "IMAGE_DAMAGED", 422
+
+
+class PdfEncrypted(PictureError):
+    """A PDF that opens with a password only."""
+
+    code, status = "PDF_ENCRYPTED", 422
+
+
+class NoPages(PictureError):
+    """A document without a page."""
+
+    code, status = "NO_PAGES", 422
+
+
+class PagesOutOfRange(PictureError):
+    """Of the pages that were asked for the document has none."""
+
+    code, status = "PAGES_OUT_OF_RANGE", 422
 
 
 class ImageTooLarge(PictureError):

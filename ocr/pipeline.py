@@ -16,12 +16,14 @@ from ocr.order import reading_order
 from ocr.recognition import lines
 from ocr.recognition.ctc import Reading
 from ocr.recognition.lines import PackedLines
+from ocr.words import words
 
 Detect = Callable[[Pixels], Awaitable[Boxes]]
 Recognise = Callable[[PackedLines], Awaitable[list[Reading]]]
 
 UNSURE = 0.8  # a line read with less confidence is read once more, turned
 UPSIDE_DOWN = 2  # quarter turns
+QUARTER = 90  # degrees
 SURE = 0.85  # what a reading must reach to be believed that speaks against the first look
 LABEL_SIDES = range(8, 97)  # pixels of the shorter side of a picture that may be just one line,
 LABEL_RATIO = 32  # and how many times longer the other one may be
@@ -51,7 +53,8 @@ class Pipeline:
         if not kept and _may_be_a_label(width, height):
             kept = await self._read_as_label(page)
         order = await asyncio.to_thread(reading_order, _as_held(kept))
-        return Page(width, height, [kept[i] for i in order])
+        rotation = QUARTER * _most_turns(kept)
+        return Page(width, height, [kept[i] for i in order], rotation=rotation)
 
     async def _read_as_label(self, page: Pixels) -> list[Line]:
         """Take a small picture for one line: text that fills a picture is often not detected."""
@@ -124,7 +127,9 @@ class Pipeline:
 
 
 def _line(quad: Quad, turns: int, reading: Reading) -> Line:
-    return Line(quad, reading.text, reading.confidence, turns, reading.spans)
+    return Line(
+        quad, reading.text, reading.confidence, turns, words(quad, turns, reading.spans)
+    )
 
 
 def _unsure(line: Line) -> bool:

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     )
     threads: int = Field(default=0, ge=0, description="threads of each runner; 0 for all cores")
     workers: int = Field(default=1, ge=1, description="processes that decode, crop and answer")
+    runner_workers: int = Field(default=1, ge=1, description="processes of each runner")
     batch_pages: int = Field(default=4, ge=2, description="pages in one batch of a runner, at most")
 
     min_confidence: float = Field(
@@ -73,7 +74,8 @@ class Settings(BaseSettings):
 
     @property
     def network_threads(self) -> int:
-        return self.threads or available_cores()
+        """Threads of one process of a runner: its processes share the runner's."""
+        return max(1, (self.threads or available_cores()) // self.runner_workers)
 
 
 def _known(name: str, models: Mapping[str, Entry]) -> str:

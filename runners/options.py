@@ -14,7 +14,7 @@ TIMEOUT_S = 3600
 def runner_options(settings: Settings) -> dict[str, Any]:
     """Options of `bentoml.service` for a runner."""
     options: dict[str, Any] = {
-        "workers": 1,
+        "workers": settings.runner_workers,  # on CUDA, all on the GPU that the runner is given
         "traffic": {"timeout": TIMEOUT_S},
         # By default a connection is closed after 100 calls, under the calls that are on it.
         "runner_connection": {"max_requests": 10**9, "max_age": 1e9},

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ocr.document import Span
 from ocr.errors import OcrError
-from ocr.recognition.ctc import Reading
+from ocr.recognition.ctc import Reading, Span
 from ocr.recognition.lines import PackedLines
 
 LinesOnWire = tuple[npt.NDArray[np.uint8], Sequence[int], int]
@@ -28,21 +27,23 @@ def receive_lines(wire: LinesOnWire) -> PackedLines:
 
 
 def send_readings(answer: list[Reading] | OcrError) -> ReadingsOnWire | OcrError:
-    """The characters of each reading, its confidence, and all spans' (start, end) in one array."""
+    """Each reading's characters, its confidence, and all spans' (start, end, confidence)."""
     if isinstance(answer, OcrError):
         return answer
-    edges = [(span.start, span.end) for reading in answer for span in reading.spans]
+    numbers = [
+        (span.start, span.end, span.confidence) for reading in answer for span in reading.spans
+    ]
     return (
         [[span.character for span in reading.spans] for reading in answer],
         [reading.confidence for reading in answer],
-        np.array(edges, np.float64).reshape(-1, 2),
+        np.array(numbers, np.float64).reshape(-1, 3),
     )
 
 
 def receive_readings(wire: ReadingsOnWire) -> list[Reading]:
-    characters, confidences, edges = wire
-    ends = iter(edges.tolist())
+    characters, confidences, numbers = wire
+    rows = iter(numbers.tolist())
     return [
-        Reading("".join(line), confidence, tuple(Span(each, *next(ends)) for each in line))
+        Reading("".join(line), confidence, tuple(Span(each, *next(rows)) for each in line))
         for line, confidence in zip(characters, confidences, strict=True)
     ]

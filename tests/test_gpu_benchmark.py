@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from gpu import Figure, Folders, Memory
+from gpu_usage import Busy
 from safetensors.torch import load_file, save_file
 
 from ocr import geometry, torch_network
@@ -200,7 +201,7 @@ def test_bounds() -> None:
 def test_a_gpu_that_nobody_knows_of_does_not_end_a_timing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with gpu.Busy("cuda") as busy:
+    with Busy("cuda") as busy:
         asyncio.run(asyncio.sleep(0.3))
     assert busy.share is None
     assert "nobody knows" in capsys.readouterr().err

@@ -50,10 +50,11 @@ def test_every_quad_lies_where_the_line_was_drawn(reader: Pipeline) -> None:
     assert np.abs(found.mean(axis=1) - PAGE.quads.mean(axis=1)).max() < 5
 
 
-def test_spans_name_the_characters_and_lie_where_they_were_drawn(reader: Pipeline) -> None:
+def test_chinese_words_are_characters_and_lie_where_they_were_drawn(reader: Pipeline) -> None:
     for line in read(reader, pictures.page(CHINESE[:3])).lines:
-        assert "".join(span.character for span in line.spans) == line.text
-        middles = [(span.start + span.end) / 2 for span in line.spans]
+        assert "".join(word.text for word in line.words) == line.text
+        left, right = line.quad[:, 0].min(), line.quad[:, 0].max()
+        middles = [(word.quad[:, 0].mean() - left) / (right - left) for word in line.words]
         drawn = (np.arange(len(line.text)) + 0.5) / len(line.text)
         assert np.abs(np.array(middles) - drawn).max() < 0.5 / len(line.text) + 0.03
 

@@ -19,7 +19,13 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("DEVICE", "tpu"), ("MAX_IMAGES", "0"), ("TIMEOUT_S", "soon"), ("PRESET", "nothing")],
+    [
+        ("DEVICE", "tpu"),
+        ("MAX_IMAGES", "0"),
+        ("RUNNER_WORKERS", "0"),
+        ("TIMEOUT_S", "soon"),
+        ("PRESET", "nothing"),
+    ],
 )
 def test_a_wrong_value_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"OCR_{name}", value)
@@ -28,10 +34,22 @@ def test_a_wrong_value_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str, v
 
 
 def test_threads_default_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OCR_THREADS", raising=False)
+    for name in ("THREADS", "RUNNER_WORKERS"):
+        monkeypatch.delenv(f"OCR_{name}", raising=False)
     assert Settings().network_threads == available_cores() >= 1
     monkeypatch.setenv("OCR_THREADS", "3")
     assert Settings().network_threads == 3
+
+
+@pytest.mark.parametrize(
+    ("threads", "processes", "each"), [("8", "2", 4), ("5", "2", 2), ("2", "3", 1), ("4", "1", 4)]
+)
+def test_the_processes_of_a_runner_share_its_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: str, processes: str, each: int
+) -> None:
+    monkeypatch.setenv("OCR_THREADS", threads)
+    monkeypatch.setenv("OCR_RUNNER_WORKERS", processes)
+    assert Settings().network_threads == each
 
 
 def test_models_are_the_presets_but_for_those_that_are_named(

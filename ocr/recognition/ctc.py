@@ -9,12 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ocr.document import Span
-
 BLANK = 0
 
 # Each step's best class and its probability: (n,) integers and (n,) floats.
 Steps = tuple[npt.NDArray[np.integer], npt.NDArray[np.floating]]
+
+
+@dataclass(frozen=True)
+class Span:
+    """One character of a line, where it stands, in shares (0 to 1) of the line's length, and its
+    probability."""
+
+    character: str
+    start: float
+    end: float
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,12 @@ def decode(
     if not kept:
         return Reading("", 0.0)
     spans = tuple(
-        Span(characters[i], min(float(starts[i]) / steps, 1.0), min(float(ends[i]) / steps, 1.0))
+        Span(
+            characters[i],
+            min(float(starts[i]) / steps, 1.0),
+            min(float(ends[i]) / steps, 1.0),
+            float(probabilities[starts[i]]),
+        )
         for i in kept
     )
     text = "".join(span.character for span in spans)

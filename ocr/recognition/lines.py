@@ -1,16 +1,16 @@
 """Line crops on their way to a recognition network: height, width, packing, splitting."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ocr.document import Pixels, Span
+from ocr.document import Pixels
 from ocr.model import RecognitionModel
-from ocr.recognition.ctc import Reading, Steps
+from ocr.recognition.ctc import Reading, Span, Steps
 
 GAP = 0.5  # of the line's height: where a long line may be cut, in front of the limit
 
@@ -127,8 +127,12 @@ def join(readings: Sequence[Reading], widths: Sequence[int]) -> Reading:
         if spans and reading.spans and _spaced(spans[-1].character, reading.spans[0].character):
             spans.append(Span(" ", spans[-1].end, start / total))
         spans += [
-            Span(s.character, (start + s.start * width) / total, (start + s.end * width) / total)
-            for s in reading.spans
+            replace(
+                span,
+                start=(start + span.start * width) / total,
+                end=(start + span.end * width) / total,
+            )
+            for span in reading.spans
         ]
         start += width
     letters = [len(reading.spans) for reading in readings]

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from ocr.catalogue import PRESETS
-from ocr.document import Pixels, Span
+from ocr.document import Pixels
 from ocr.model import RecognitionModel
 from ocr.recognition import lines
-from ocr.recognition.ctc import Reading
+from ocr.recognition.ctc import Reading, Span
 
 _MODEL = PRESETS["ppocr"].recognition.model
 assert isinstance(_MODEL, RecognitionModel)

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from ocr.document import Span
 from ocr.errors import InferenceFailed
-from ocr.recognition.ctc import Reading
+from ocr.recognition.ctc import Reading, Span
 from ocr.recognition.lines import pack
 from runners.wire import receive_lines, receive_readings, send_lines, send_readings
 
