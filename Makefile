@@ -2,7 +2,7 @@
 # make setup    the set-up alone
 # make test     format, lint, types and the whole test suite
 # make bench    limits, growth, accuracy and throughput; over a folder of truth files: DATA=folder
-# make bench-gpu        checks and times the models of PRESET on a GPU: DEVICE=cuda
+# make bench-gpu        checks and times the models of PRESET on a GPU, then the service: DEVICE=cuda
 # make image    a container image with the models of PRESET, for DEVICE
 # make test-image       builds an image and tries it: root on Debian, or a running Docker
 # make lock     pins the packages of the images anew
@@ -94,8 +94,9 @@ bench: $(READY_BENCH) models
 		--rapidocr Global.use_cls=false Rec.rec_batch_num=1 \
 		--rapidocr Global.use_cls=false Det.engine_type=openvino Rec.engine_type=openvino
 
-bench-gpu: $(READY_DEV)
+bench-gpu: $(READY_DEV) models
 	$(BIN)/python benchmarks/gpu.py
+	$(BIN)/python benchmarks/gpu_service.py
 
 # A Bento is built, and its models are imported, on any machine: DEVICE is that of the image.
 bento: $(READY_IMAGE)

@@ -7,3 +7,8 @@ def count(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Numbers of things with commas between them. Raises ValueError as `count` does."""
+    return tuple(count(part) for part in text.split(","))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -40,11 +41,14 @@ class Contestant(Protocol):
 class Server:
     """A server that reads pictures; what it uses is measured if the process `pid` is known.
 
-    `read` sends one of `bodies`, one a picture, over a session of its own.
+    `read` sends one of `bodies`, one a picture, over a session of its own. All are sent once, and
+    then over and over until so many `seconds` are gone.
     """
 
-    def __init__(self, pid: int | None, bodies: Sequence[bytes], read: Read) -> None:
-        self._pid, self._bodies, self._read = pid, bodies, read
+    def __init__(
+        self, pid: int | None, bodies: Sequence[bytes], read: Read, seconds: float = 0
+    ) -> None:
+        self._pid, self._bodies, self._read, self._seconds = pid, bodies, read, seconds
 
     def run(self, clients: int) -> Run:
         return asyncio.run(self._run(clients))
@@ -55,14 +59,21 @@ class Server:
             readers = [partial(self._read, session) for session in sessions]
             await drive(readers, list(islice(cycle(self._bodies), max(WARM_UP, clients))))
             with _meter(self._pid) as meter:
-                driven = await drive(readers, self._bodies)
+                driven = await drive(readers, self._requests())
             return Run(driven, None if meter is None else meter.usage())
 
+    def _requests(self) -> Iterator[bytes]:
+        end = time.perf_counter() + self._seconds
+        for number, body in enumerate(cycle(self._bodies)):
+            if number >= len(self._bodies) and time.perf_counter() >= end:
+                return
+            yield body
 
-def service(url: str, pid: int | None, paths: Sequence[Path]) -> Server:
+
+def service(url: str, pid: int | None, paths: Sequence[Path], seconds: float = 0) -> Server:
     """The service at `url`."""
     bodies = [client.body(path.read_bytes()) for path in paths]
-    return Server(pid, bodies, lambda session, body: client.read(session, url, body))
+    return Server(pid, bodies, lambda session, body: client.read(session, url, body), seconds)
 
 
 def rapidocr_api(url: str, pid: int | None, paths: Sequence[Path]) -> Server:

@@ -31,7 +31,7 @@ class Drive:
 
 async def drive(
     clients: Sequence[Callable[[Request], Awaitable[list[TextLine]]]],
-    requests: Sequence[Request],
+    requests: Iterable[Request],
 ) -> Drive:
     """Send each request once; each client sends its next as soon as it has an answer."""
     answers: dict[int, Answer] = {}
@@ -44,7 +44,7 @@ async def drive(
     start = time.perf_counter()
     await asyncio.gather(*(work(read) for read in clients))
     seconds = time.perf_counter() - start
-    return Drive(seconds, [answers[i] for i in range(len(requests))])
+    return Drive(seconds, [answers[i] for i in sorted(answers)])
 
 
 async def _timed(reading: Awaitable[list[TextLine]]) -> Answer:

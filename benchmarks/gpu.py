@@ -34,7 +34,6 @@ import json
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,6 +49,7 @@ import oracle
 import psutil
 import torch
 from arguments import count
+from gpu_usage import Busy
 from tables import table
 from torch import Tensor
 
@@ -432,38 +432,6 @@ def torch_settings() -> Iterator[None]:
         yield
     finally:
         cudnn.allow_tf32, cudnn.deterministic = before
-
-
-class Busy:
-    """How busy the GPU is between entering and leaving, where NVML (nvidia-ml-py) can tell."""
-
-    def __init__(self, device: str) -> None:
-        self._samples: list[int] = []
-        self._done = threading.Event()
-        self._sampler = threading.Thread(target=self._sample, daemon=True)
-        self._cuda = device == "cuda"
-
-    def __enter__(self) -> "Busy":
-        if self._cuda:
-            self._sampler.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._done.set()
-        if self._cuda:
-            self._sampler.join()
-
-    @property
-    def share(self) -> float | None:
-        return float(np.mean(self._samples)) / 100 if self._samples else None
-
-    def _sample(self) -> None:
-        while not self._done.wait(0.1):
-            try:
-                self._samples.append(torch.cuda.utilization(0))
-            except Exception as error:  # whatever NVML lacks: it is not what is measured
-                say(f"nobody knows how busy it is: {error}")
-                return
 
 
 def time_pages(

@@ -12,14 +12,15 @@ from ocr import decode, local
 from ocr.document import Pixels
 from ocr.errors import OcrError
 from ocr.pipeline import Pipeline
+from ocr.runtime import Device
 from ocr.settings import Settings
 from runners import store
 
 SETTINGS = Settings()
 
 
-def pipeline() -> Pipeline:
-    """The pipeline as the service would be set up, by the same OCR_* variables.
+def pipeline(device: Device | None = None) -> Pipeline:
+    """The pipeline as the service would be set up, by the same OCR_* variables, or on this device.
 
     Raises ModelError without its models, DeviceUnavailable without its device.
     """
@@ -27,7 +28,7 @@ def pipeline() -> Pipeline:
     return local.pipeline(
         store.model_folder(models.detection),
         store.model_folder(models.recognition),
-        SETTINGS.device,
+        device or SETTINGS.device,
         SETTINGS.network_threads,
         SETTINGS.min_confidence,
     )

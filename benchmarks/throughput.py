@@ -33,7 +33,7 @@ import contestants
 import machine
 import serving
 import truths
-from arguments import count
+from arguments import count, counts
 from contestants import Contestant, Run
 from metrics import TextLine
 from tables import table
@@ -281,7 +281,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="holds the truth files and their pictures")
     parser.add_argument("--set", nargs="+", metavar="NAME", help="default: " + " ".join(SETS))
-    parser.add_argument("--clients", type=_counts, default=(8,), help="at once, as 8 or 1,8")
+    parser.add_argument("--clients", type=counts, default=(8,), help="at once, as 8 or 1,8")
     parser.add_argument("--url", help="of a service that runs already")
     parser.add_argument("--pid", type=int, help="of that service, to measure what it uses")
     parser.add_argument("--rounds", type=count, default=1)
@@ -304,10 +304,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.pid is not None and options.url is None:
         parser.error("--pid goes with --url")
     return options
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(count(part) for part in text.split(","))
 
 
 def main(arguments: list[str] | None = None) -> int:
