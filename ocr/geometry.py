@@ -38,6 +38,14 @@ def clip(quads: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray
     return np.clip(quads, 0, np.array([width, height], np.float32)).astype(np.float32)
 
 
+def held(quads: npt.NDArray[np.float32], turns: int) -> npt.NDArray[np.float32]:
+    """(n, 4, 2) quads as they lie when the page is held so that text which starts at their corner
+    number `turns` is upright."""
+    for _ in range(turns):
+        quads = np.roll(np.stack([quads[..., 1], -quads[..., 0]], axis=2), -1, axis=1)
+    return quads
+
+
 def bounds(quads: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Upright boxes (n, 4) as left, top, right, bottom, of (n, 4, 2) quads."""
     return np.concatenate([quads.min(axis=1), quads.max(axis=1)], axis=1)

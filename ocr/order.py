@@ -28,11 +28,11 @@ def reading_order(quads: npt.NDArray[np.float32]) -> list[int]:
     """
     if len(quads) == 0:
         return []
-    boxes = _Boxes(geometry.bounds(_deskewed(quads)))
+    boxes = _Boxes(geometry.bounds(deskewed(quads)))
     return list(_columns(boxes, np.arange(len(quads))))
 
 
-def _deskewed(quads: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def deskewed(quads: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Turn all quads by the slant that most of the long lines share."""
     along = (quads[:, 1] - quads[:, 0] + quads[:, 2] - quads[:, 3]) / 2
     across = (quads[:, 3] - quads[:, 0] + quads[:, 2] - quads[:, 1]) / 2

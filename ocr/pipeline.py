@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ class Pipeline:
     """Reads pages with two callables, which may be servers or networks of this process.
 
     Lines read with less than `min_confidence` are noise more often than text and are left out.
+    Their words are found only `with_words`.
     """
 
     detection: DetectionModel
@@ -41,6 +42,7 @@ class Pipeline:
     detect: Detect
     recognise: Recognise
     min_confidence: float = 0.5
+    with_words: bool = True
 
     async def read(self, page: Pixels) -> Page:
         """Read one upright page, (height, width, 3) uint8 RGB.
@@ -52,9 +54,7 @@ class Pipeline:
         kept = [line for line in found if line.text and line.confidence >= self.min_confidence]
         if not kept and _may_be_a_label(width, height):
             kept = await self._read_as_label(page)
-        order = await asyncio.to_thread(reading_order, _as_held(kept))
-        rotation = QUARTER * _most_turns(kept)
-        return Page(width, height, [kept[i] for i in order], rotation=rotation)
+        return await asyncio.to_thread(page_of, width, height, kept)
 
     async def _read_as_label(self, page: Pixels) -> list[Line]:
         """Take a small picture for one line: text that fills a picture is often not detected."""
@@ -115,10 +115,9 @@ class Pipeline:
             lines.join([next(readings) for _ in line], [part.shape[1] for part in line])
             for line in parts
         ]
-        return [
-            _line(quad, turns, reading)
-            for (quad, turns), reading in zip(wanted, joined, strict=True)
-        ]
+        if self.with_words:
+            return await asyncio.to_thread(_lines_with_words, wanted, joined, parts)
+        return [_line(*each, reading) for each, reading in zip(wanted, joined, strict=True)]
 
     def _cut(self, page: Pixels, wanted: Sequence[tuple[Quad, int]]) -> list[list[Pixels]]:
         model = self.recognition
@@ -126,10 +125,29 @@ class Pipeline:
         return [lines.split(crop, model) for crop in crops]
 
 
+def page_of(width: int, height: int, found: Sequence[Line]) -> Page:
+    """A page of these lines, which are put into reading order. Sizes are in pixels."""
+    turns = _most_turns(found)
+    quads = np.array([line.quad for line in found], np.float32).reshape(-1, 4, 2)
+    order = reading_order(geometry.held(quads, turns))
+    return Page(width, height, [found[i] for i in order], rotation=QUARTER * turns)
+
+
+def _lines_with_words(
+    wanted: Sequence[tuple[Quad, int]],
+    readings: Sequence[Reading],
+    parts: Sequence[Sequence[Pixels]],
+) -> list[Line]:
+    found = []
+    for (quad, turns), reading, crops in zip(wanted, readings, parts, strict=True):
+        crop = crops[0] if len(crops) == 1 else np.concatenate(crops, axis=1)
+        line = _line(quad, turns, reading)
+        found.append(replace(line, words=words(quad, turns, reading.spans, crop)))
+    return found
+
+
 def _line(quad: Quad, turns: int, reading: Reading) -> Line:
-    return Line(
-        quad, reading.text, reading.confidence, turns, words(quad, turns, reading.spans)
-    )
+    return Line(quad, reading.text, reading.confidence, turns)
 
 
 def _unsure(line: Line) -> bool:
@@ -163,11 +181,3 @@ def _most_turns(found: Sequence[Line]) -> int:
     for line in found:
         letters[line.turns] += len(line.text)
     return int(letters.argmax())
-
-
-def _as_held(found: Sequence[Line]) -> npt.NDArray[np.float32]:
-    """The lines' quads as they lie when the page is held so that most of its text is upright."""
-    quads = np.array([line.quad for line in found], np.float32).reshape(-1, 4, 2)
-    for _ in range(_most_turns(found)):
-        quads = np.roll(np.stack([quads[..., 1], -quads[..., 0]], axis=2), -1, axis=1)
-    return quads
