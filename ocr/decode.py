@@ -4,18 +4,43 @@ import contextlib
 import io
 import struct
 from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import pillow_heif
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from ocr.document import Pixels
+from ocr.document import Line, Pixels
 from ocr.errors import ImageDamaged, ImageTooLarge, NotAnImage
+from ocr.pdf import PdfFile
+from ocr.wanted import Wanted
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+pillow_heif.register_heif_opener()
+
+PICTURES = {  # Pillow's names of the formats and ours
+    "JPEG": "JPEG",
+    "PNG": "PNG",
+    "WEBP": "WEBP",
+    "BMP": "BMP",
+    "GIF": "GIF",
+    "TIFF": "TIFF",
+    "HEIF": "HEIC",
+    **({"AVIF": "AVIF"} if features.check("avif") else {}),
+}
+FORMATS = (*PICTURES.values(), "PDF")
 PAGED = ("TIFF",)  # formats whose frames are pages; the other formats' frames are an animation
 
+BRAND = slice(4, 12)  # where HEIC and AVIF say what they are
+BRANDS = tuple(b"ftyp" + name for name in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"))
+PDF_MARK, PDF_START = b"%PDF-", 1024  # a PDF says so somewhere in its first bytes
 STRIP = 4_000_000  # pixels that are converted at a time
+SANE_DPI = (30.0, 2400.0)
+SQUARE = 0.05  # by which a picture's two resolutions may differ
+ORIENTATION = 0x0112  # of EXIF
+TURNED = range(2, 9)
 
 # The limits below are checked here, for every format and with a code of ours.
 Image.MAX_IMAGE_PIXELS = None
@@ -30,16 +55,63 @@ class DecodeLimits:
     pages: int = 100
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One page that is not decoded yet, its size in pixels as stored."""
+class Frame(Protocol):
+    """One page of an open file that is not decoded yet, its size in pixels.
 
-    width: int
-    height: int
-    image: Image.Image
+    `lines` is its own text, in no set order, where it is to be taken and not read. `original` is
+    the file where that is a JPEG that shows just what the pixels do. `size` says it in words.
+    """
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def dpi(self) -> float | None: ...
+    @property
+    def lines(self) -> list[Line] | None: ...
+    @property
+    def original(self) -> bytes | None: ...
+    @property
+    def size(self) -> str: ...
 
     def pixels(self) -> Pixels:
         """Decode it, once: (height, width, 3) uint8 RGB, upright. Raises ImageDamaged."""
+        ...
+
+
+class File(Protocol):
+    """An open file of `count` pages; to be closed. Its calls are best made in its `executor`."""
+
+    count: int
+    executor: Executor | None
+
+    def frame(self, number: int, wanted: Wanted) -> Frame:
+        """Look at one page, counted from 1. Raises ImageDamaged."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class PictureFrame:
+    """A Frame of a picture, its size as stored."""
+
+    number: int
+    width: int
+    height: int
+    dpi: float | None
+    image: Image.Image
+    original: bytes | None
+    lines: None = None
+
+    @property
+    def size(self) -> str:
+        return f"{self.width} x {self.height} pixels"
+
+    def pixels(self) -> Pixels:
         try:
             self.image.load()
             _turn_upright(self.image)
@@ -52,36 +124,89 @@ class Frame:
             self.image.close()  # gives back what Pillow holds of a large page
 
 
+class PictureFile:
+    """An open picture: one page, or those of a TIFF. Raises NotAnImage, ImageDamaged."""
+
+    executor: Executor | None = None
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._first: Image.Image | None = _open(data)
+        self.count = _count(self._first)
+
+    def frame(self, number: int, wanted: Wanted) -> PictureFrame:
+        # Opened anew for each page, as that closes it when it is done.
+        image, self._first = self._first or _open(self._data), None
+        try:
+            if number > 1:
+                image.seek(number - 1)
+        except Exception as error:
+            raise ImageDamaged(f"page {number} cannot be opened: {error}") from error
+        width, height = image.size
+        if width < 1 or height < 1:
+            raise ImageDamaged("the picture has no pixels")
+        original = self._data if _is_plain_jpeg(image) else None
+        return PictureFrame(number, width, height, _dpi(image), image, original)
+
+    def close(self) -> None:
+        self._first = None
+
+
 def pages(data: bytes, limits: DecodeLimits) -> Iterator[Pixels]:
-    """Decode a picture's pages, one at a time: (height, width, 3) uint8 RGB, upright.
+    """Decode a file's pages, one at a time: (height, width, 3) uint8 RGB, upright.
 
     The format is what the bytes are, not what a name says. EXIF orientation is applied, alpha is
     laid on white, CMYK, palette, grey, 1-bit, 16-bit and float pixels become 8-bit RGB. Of an
-    animation the first frame is taken, of a TIFF every page.
+    animation the first frame is taken, of a TIFF and a PDF every page.
 
     Raises NotAnImage for other formats, ImageDamaged for broken or cut files, ImageTooLarge
-    beyond the limits.
+    beyond the limits, PdfEncrypted, NoPages.
     """
-    for frame in frames(data, limits):
-        yield frame.pixels()
+    wanted = Wanted(pdf_text="ignore")
+    with closing(opened(data, limits)) as file:
+        for number in numbers(file, wanted, limits):
+            frame = file.frame(number, wanted)
+            check_size(frame, limits)
+            yield frame.pixels()
 
 
-def frames(data: bytes, limits: DecodeLimits) -> Iterator[Frame]:
-    """Open a picture's pages as `pages` does, leaving it to the caller when to make the pixels."""
+def opened(data: bytes, limits: DecodeLimits) -> File:
+    """Open a file. Raises as `pages` does."""
     if len(data) > limits.bytes:
         raise ImageTooLarge(f"{len(data)} bytes, the limit is {limits.bytes}")
-    first = _open(data)
-    count = _count(first)
-    if count > limits.pages:
-        raise ImageTooLarge(f"{count} pages, the limit is {limits.pages}")
-    for number in range(count):
-        yield _frame(_open(data) if number else first, number, limits)
+    return PdfFile(data) if is_pdf(data) else PictureFile(data)
+
+
+def is_pdf(data: bytes) -> bool:
+    """Whether bytes are those of a PDF, which may have some others before it but no picture."""
+    if PDF_MARK not in data[:PDF_START]:
+        return False
+    if not data.startswith(PDF_MARK):
+        with contextlib.suppress(NotAnImage), _open(data):
+            return False
+    return True
+
+
+def numbers(file: File, wanted: Wanted, limits: DecodeLimits) -> list[int]:
+    """The pages to read, in their order. Raises PagesOutOfRange, ImageTooLarge."""
+    found = wanted.page_numbers(file.count)
+    if len(found) > limits.pages:
+        raise ImageTooLarge(f"{len(found)} pages, the limit is {limits.pages}")
+    return found
+
+
+def check_size(frame: Frame, limits: DecodeLimits) -> None:
+    """Raises ImageTooLarge if a page has more pixels than the limit."""
+    if frame.width * frame.height > limits.pixels:
+        raise ImageTooLarge(f"{frame.size}, the limit is {limits.pixels}")
 
 
 def _open(data: bytes) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=tuple(PICTURES))
     except UnidentifiedImageError:
+        if data[BRAND] in BRANDS:
+            raise ImageDamaged("the picture cannot be opened") from None
         raise NotAnImage(f"not a picture that is read here ({', '.join(FORMATS)})") from None
     except Exception as error:  # as below: a broken header makes Pillow raise anything
         raise ImageDamaged(f"the picture cannot be opened: {error}") from error
@@ -94,23 +219,35 @@ def _count(image: Image.Image) -> int:
         raise ImageDamaged(f"the pages cannot be counted: {error}") from error
 
 
-def _frame(image: Image.Image, number: int, limits: DecodeLimits) -> Frame:
+def _dpi(image: Image.Image) -> float | None:
+    """A picture's resolution as it says itself, where that can be."""
     try:
-        if number:
-            image.seek(number)
-    except Exception as error:
-        raise ImageDamaged(f"page {number + 1} cannot be opened: {error}") from error
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise ImageDamaged("the picture has no pixels")
-    if width * height > limits.pixels:
-        raise ImageTooLarge(f"{width} x {height} pixels, the limit is {limits.pixels}")
-    return Frame(width, height, image)
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    low, high = SANE_DPI
+    if not (low <= across <= high and abs(across - down) <= SQUARE * across):
+        return None
+    return across
+
+
+def _is_plain_jpeg(image: Image.Image) -> bool:
+    """Whether the file is one picture that needs no turning, and that every viewer shows alike."""
+    if image.format != "JPEG" or image.mode not in ("RGB", "L"):
+        return False
+    with _broken_exif():
+        return image.getexif().get(ORIENTATION) not in TURNED
+    return True
+
+
+def _broken_exif() -> contextlib.suppress:
+    """Where EXIF itself is broken no orientation is known."""
+    return contextlib.suppress(SyntaxError, ValueError, TypeError, KeyError, struct.error)
 
 
 def _turn_upright(image: Image.Image) -> None:
-    """Apply the EXIF orientation. Where EXIF itself is broken no orientation is known."""
-    with contextlib.suppress(SyntaxError, ValueError, TypeError, KeyError, struct.error):
+    """Apply the EXIF orientation."""
+    with _broken_exif():
         ImageOps.exif_transpose(image, in_place=True)
 
 

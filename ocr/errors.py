@@ -10,12 +10,14 @@
     │   ├── OnePageOnly           ONE_PAGE_ONLY        422
     │   ├── JobUnknown            JOB_UNKNOWN          404
     │   ├── JobNotDone            JOB_NOT_DONE         409
+    │   ├── JobsUnavailable       JOBS_UNAVAILABLE     503
     │   ├── Busy                  BUSY                 503
     │   └── TimedOut              TIMEOUT              504
     ├── SourceError               where one picture should have come from
     │   ├── NotBase64             NOT_BASE64           400
     │   ├── UrlForbidden          URL_FORBIDDEN        403
-    │   └── UrlUnreachable        URL_UNREACHABLE      502
+    │   ├── UrlUnreachable        URL_UNREACHABLE      502
+    │   └── FileUnreadable        FILE_UNREADABLE      404
     ├── PictureError              the bytes of one picture
     │   ├── NotAnImage            NOT_AN_IMAGE         415
     │   ├── ImageDamaged          IMAGE_DAMAGED        422
@@ -28,12 +30,14 @@
     │   ├── ModelDamaged          MODEL_DAMAGED        500
     │   ├── ModelUnreachable      MODEL_UNREACHABLE    502
     │   └── DiskFull              DISK_FULL            507
+    ├── ServerUnreachable         SERVER_UNREACHABLE   502
     ├── DeviceUnavailable         DEVICE_UNAVAILABLE   500
     └── InferenceFailed           INFERENCE_FAILED     500
 
 An error carries no state but its message, so it survives the way between processes.
 """
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -49,6 +53,20 @@ class OcrError(Exception):
 
     def as_dict(self) -> dict[str, str]:
         return {"code": self.code, "message": self.message}
+
+    @staticmethod
+    def of(code: str, message: str) -> "OcrError":
+        """The error that a code stands for; of an unknown one a plain OcrError that names it."""
+        for kind in _kinds(OcrError):
+            if kind.code == code and "code" in vars(kind):
+                return kind(message)
+        return OcrError(message if code == OcrError.code else f"{code}: {message}")
+
+
+def _kinds(base: type[OcrError]) -> Iterator[type[OcrError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
 
 
 class RequestError(OcrError):
@@ -103,6 +121,12 @@ class JobNotDone(RequestError):
     code, status = "JOB_NOT_DONE", 409
 
 
+class JobsUnavailable(RequestError):
+    """This server keeps no jobs, or cannot at the moment."""
+
+    code, status = "JOBS_UNAVAILABLE", 503
+
+
 class Busy(RequestError):
     """More requests than OCR_MAX_CONCURRENCY are being served."""
 
@@ -135,6 +159,12 @@ class UrlUnreachable(SourceError):
     """The host did not answer with a picture."""
 
     code, status = "URL_UNREACHABLE", 502
+
+
+class FileUnreadable(SourceError):
+    """A file that the command line names is not there, or may not be read."""
+
+    code, status = "FILE_UNREADABLE", 404
 
 
 class PictureError(OcrError):
@@ -203,6 +233,12 @@ class DiskFull(ModelError):
     """A model does not fit on the disk, or into the quota, where it should go."""
 
     code, status = "DISK_FULL", 507
+
+
+class ServerUnreachable(OcrError):
+    """No server answers at the client's URL, or none that speaks HTTP."""
+
+    code, status = "SERVER_UNREACHABLE", 502
 
 
 class DeviceUnavailable(OcrError):
