@@ -19,7 +19,6 @@ import errno
 import hashlib
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,13 +129,17 @@ class _Repository:
     def _snapshot(self, names: list[str]) -> Path:
         from modelscope.hub.snapshot_download import snapshot_download
 
-        found = snapshot_download(
-            self.model_id,
-            revision=self.revision,
-            cache_dir=self.folder,
-            allow_patterns=names,
-            endpoint=self.endpoint,
-        )
+        from ocr.progress import Downloads  # after _client has set what tqdm reads at its import
+
+        with Downloads(self.model_id) as bar:
+            found = snapshot_download(
+                self.model_id,
+                revision=self.revision,
+                cache_dir=self.folder,
+                allow_patterns=names,
+                endpoint=self.endpoint,
+                progress_callbacks=[bar.file],
+            )
         return Path(found)
 
     def _list(self) -> dict[str, _Listed]:
@@ -185,8 +188,8 @@ def _client() -> tuple["HubApi", str, Path]:
     """The library's client, its endpoint and its cache, as the environment is now."""
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_DISABLE", "1")  # no bar of progress in a log
+    # Its own bars count files, and of a large file's bytes, which come in parts, there is none.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     from modelscope_hub import HubApi, HubConfig
 
     # Its errors arrive as exceptions, and what it retries is its own business.

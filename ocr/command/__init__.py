@@ -1,0 +1,1 @@
+"""The command line: files in, files out, by the models here or by a server."""
