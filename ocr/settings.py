@@ -45,6 +45,17 @@ class Settings(BaseSettings):
     max_concurrency: int = Field(default=64, ge=1, description="requests in work in one process")
     timeout_s: float = Field(default=120.0, gt=0, description="for one request")
     url_timeout_s: float = Field(default=15.0, gt=0, description="for fetching one URL")
+    jobs: str = Field(
+        default="~/.local/state/ocr-service/jobs.sqlite",
+        description="the database of jobs: a file of SQLite, a postgresql:// URL, or off",
+    )
+    jobs_process: str = Field(
+        default="local",
+        description="what this server is called among those that share the jobs: its host's name",
+    )
+    jobs_keep_s: float = Field(default=86_400, gt=0, description="for which a job is kept")
+    max_jobs: int = Field(default=100, ge=1, description="jobs waiting or in work")
+    max_job_pages: int = Field(default=5000, ge=1, description="of one file of a job")
     allow_private_urls: bool = Field(
         default=False, description="fetch from private addresses as well"
     )
@@ -71,6 +82,19 @@ class Settings(BaseSettings):
     @property
     def decode_limits(self) -> DecodeLimits:
         return DecodeLimits(self.max_image_bytes, self.max_pixels, self.max_pages)
+
+    @property
+    def job_limits(self) -> DecodeLimits:
+        return DecodeLimits(self.max_image_bytes, self.max_pixels, self.max_job_pages)
+
+    @property
+    def jobs_url(self) -> str | None:
+        """The database of jobs as SQLAlchemy has it, if there is to be one."""
+        if self.jobs == "off":
+            return None
+        if "://" in self.jobs:
+            return self.jobs.replace("postgresql://", "postgresql+psycopg://", 1)
+        return f"sqlite:///{Path(self.jobs).expanduser()}"
 
     @property
     def network_threads(self) -> int:

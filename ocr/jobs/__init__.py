@@ -1,0 +1,1 @@
+"""Long documents: work that outlives the process that began it."""
