@@ -4,6 +4,7 @@
 # make bench    limits, growth, accuracy and throughput; over a folder of truth files: DATA=folder
 # make bench-gpu        checks and times the models of PRESET on a GPU, then the service: DEVICE=cuda
 # make image    a container image with the models of PRESET, for DEVICE
+# make test-browser     looks at the page with Chromium: tests/install brings it on Debian
 # make test-image       builds an image and tries it: root on Debian, or a running Docker
 # make lock     pins the packages of the images anew
 # make release  builds and pushes an image with SBOM and provenance; what CI does for a tag
@@ -43,7 +44,7 @@ READY_IMAGE := .venv/ready-image
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: serve setup models test lint types tests bench bench-gpu bento image release check-tag \
-	test-image lock clean
+	test-browser test-image lock clean
 
 serve: setup
 	exec $(BIN)/bentoml serve service:OCR --host $(HOST) --port $(PORT)
@@ -118,6 +119,9 @@ release: image
 
 check-tag:
 	@test "$(GIT_TAG)" = "v$(VERSION)" || { echo "tag $(GIT_TAG), but version $(VERSION)"; exit 1; }
+
+test-browser: $(READY_DEV) models
+	$(BIN)/pytest -m browser tests/browser
 
 test-image: $(READY_DEV) $(READY_IMAGE)
 	tests/image/install

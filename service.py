@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Annotated, Any, cast
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import bentoml
+from bentoml import server_context
 from bentoml.exceptions import BentoMLException
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
@@ -14,8 +16,16 @@ from ocr import decode, pipeline
 from ocr.budget import Budget
 from ocr.detection.detector import Boxes
 from ocr.document import Document, Pixels
-from ocr.errors import BadRequest, OcrError, PictureError, SourceError, TooManyImages
+from ocr.errors import (
+    BadRequest,
+    JobsUnavailable,
+    OcrError,
+    PictureError,
+    SourceError,
+    TooManyImages,
+)
 from ocr.formats import hub
+from ocr.formats.catalogue import FORMATS
 from ocr.model import DetectionModel, RecognitionModel
 from ocr.reader import Reader
 from ocr.recognition.ctc import Reading
@@ -23,6 +33,7 @@ from ocr.recognition.lines import PackedLines
 from ocr.runtime import check_device
 from ocr.settings import Settings
 from ocr.sources import Sources
+from ocr.wanted import Wanted
 from runners.calls import call_one
 from runners.detection import Detection
 from runners.recognition import Recognition
@@ -31,6 +42,10 @@ from runners.store import model_folder
 from runners.wire import receive_readings, send_lines
 from web.app import create_app
 from web.door import Door, error_response
+from web.uploads import Upload
+
+if TYPE_CHECKING:
+    from ocr.jobs.work import Jobs
 
 log = logging.getLogger("ocr.service")
 settings = Settings()
@@ -48,8 +63,11 @@ except OcrError as error:
 
 # Into an image of a distribution that it knows BentoML puts a compiler and git as well. All that is
 # needed here comes in wheels.
-IMAGE = bentoml.images.Image(base_image="python:3.11-slim", python_version="3.11", distro="slim")
+IMAGE = bentoml.images.Image(
+    base_image="python:3.11-slim", python_version="3.11", distro="slim"
+).run("install -d -o 1034 -g 1034 /var/lib/ocr")  # a volume takes its owner from what it hides
 
+JOBS_RETRY_S = 5.0  # between two tries to open the database of jobs
 IMAGES_AT_ONCE = 2 * settings.batch_pages  # of one request, so that it leaves room for others
 Images = Annotated[
     list[str],
@@ -59,6 +77,7 @@ Images = Annotated[
 web_app = create_app(
     lambda: cast(OCR, bentoml.get_current_service()),
     lambda: cast(dict[str, Any], service.openapi_spec.asdict()),
+    settings.max_images,
 )
 
 
@@ -81,25 +100,31 @@ class OCR:
         self.sources = Sources(
             settings.max_image_bytes, settings.url_timeout_s, settings.allow_private_urls
         )
-        self.reader = Reader(
-            pipeline.Pipeline(
-                cast(DetectionModel, models.detection.model),
-                cast(RecognitionModel, models.recognition.model),
-                self._detect,
-                self._recognise,
-                settings.min_confidence,
-            ),
-            self.sources,
-            settings.decode_limits,
-            Budget(settings.pixels_in_work),
+        story = pipeline.Pipeline(
+            cast(DetectionModel, models.detection.model),
+            cast(RecognitionModel, models.recognition.model),
+            self._detect,
+            self._recognise,
+            settings.min_confidence,
         )
+        budget = Budget(settings.pixels_in_work)
+        self.reader = Reader(story, self.sources, settings.decode_limits, budget)
+        self.jobs: Jobs | None = None
+        self._long_reader = Reader(story, self.sources, settings.job_limits, budget)
+        self._opening: asyncio.Task[None] | None = None
 
     @bentoml.on_startup
-    async def open_sources(self) -> None:
+    async def open(self) -> None:
         await self.sources.__aenter__()
+        if settings.jobs_url is not None:
+            self._opening = asyncio.create_task(self._open_jobs(settings.jobs_url))
 
     @bentoml.on_shutdown
-    async def close_sources(self) -> None:
+    async def close(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+        if self.jobs is not None:
+            await self.jobs.close()
         await self.sources.__aexit__(None, None, None)
 
     @bentoml.api(route="/ocr_system", output_spec=hub.HubAnswer)
@@ -122,7 +147,8 @@ class OCR:
             "device": settings.device,
             "detection": detection,
             "recognition": recognition,
-            "formats": {"input": list(decode.FORMATS), "output": ["json"]},
+            "formats": {"input": list(decode.FORMATS), "output": list(FORMATS)},
+            "jobs": self.jobs is not None,
             "limits": settings.model_dump(
                 include={
                     "max_images",
@@ -137,6 +163,30 @@ class OCR:
             ),
         }
 
+    async def read_files(self, uploads: Sequence[Upload], wanted: Wanted) -> list[Document]:
+        """Read files side by side; one that cannot be read is a document with its error."""
+        turns = asyncio.Semaphore(IMAGES_AT_ONCE)
+        return await asyncio.gather(*(self._document(each, wanted, turns) for each in uploads))
+
+    async def _document(self, upload: Upload, wanted: Wanted, turns: asyncio.Semaphore) -> Document:
+        read = partial(self.reader.read_file, upload.data, wanted, upload.source)
+        outcome = await _outcome(read, turns)
+        if isinstance(outcome, OcrError):
+            return Document([], upload.source, error=outcome)
+        return outcome
+
+    async def _open_jobs(self, url: str) -> None:
+        """Work on jobs as soon as their database is there; pictures are read without it."""
+        process = f"{settings.jobs_process}-{server_context.worker_index}"
+        while self.jobs is None:
+            try:
+                jobs = await asyncio.to_thread(_make_jobs, url, process, self._long_reader)
+                await jobs.open()
+                self.jobs = jobs
+            except JobsUnavailable as error:
+                log.error("%s: %s", error.code, error)
+                await asyncio.sleep(JOBS_RETRY_S)
+
     async def _answer(self, images: list[str]) -> Response:
         if not images:
             return error_response(BadRequest("images: at least one is needed"))
@@ -145,18 +195,10 @@ class OCR:
                 TooManyImages(f"{len(images)} images, the limit is {settings.max_images}")
             )
         turns = asyncio.Semaphore(IMAGES_AT_ONCE)
-        outcomes = await asyncio.gather(*(self._outcome(image, turns) for image in images))
+        outcomes = await asyncio.gather(
+            *(_outcome(partial(self.reader.read, image), turns) for image in images)
+        )
         return JSONResponse(hub.answer(outcomes), _status(outcomes))
-
-    async def _outcome(self, image: str, turns: asyncio.Semaphore) -> Document | OcrError:
-        async with turns:
-            try:
-                return await self.reader.read(image)
-            except OcrError as error:
-                return error
-            except Exception:  # one image must not cost the others their answer
-                log.exception("an image could not be read")
-                return OcrError("see the server's log")
 
     async def _detect(self, image: Pixels) -> Boxes:
         return cast(Boxes, await call_one(self.detection.to_async.detect, image))
@@ -164,6 +206,28 @@ class OCR:
     async def _recognise(self, lines: PackedLines) -> list[Reading]:
         answer = await call_one(self.recognition.to_async.recognise, send_lines(lines))
         return receive_readings(answer)
+
+
+def _make_jobs(url: str, process: str, reader: Reader) -> "Jobs":
+    from ocr.jobs.work import Jobs  # its libraries take 50 MB, which the runners do without
+
+    # Half a batch at once leaves room for who waits.
+    at_once = max(1, settings.batch_pages // 2)
+    return Jobs(url, process, reader, settings.max_jobs, settings.jobs_keep_s, at_once)
+
+
+async def _outcome(
+    read: Callable[[], Awaitable[Document]], turns: asyncio.Semaphore
+) -> Document | OcrError:
+    """What comes of one file, when it is its turn."""
+    async with turns:
+        try:
+            return await read()
+        except OcrError as error:
+            return error
+        except Exception:  # one image must not cost the others their answer
+            log.exception("an image could not be read")
+            return OcrError("see the server's log")
 
 
 def _status(outcomes: Sequence[Document | OcrError]) -> int:

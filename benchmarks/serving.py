@@ -23,14 +23,16 @@ STOP = 20.0  # seconds that it may take to end
 def served(**variables: str) -> Iterator[tuple[str, int]]:
     """Start the service of this repository on a free port; gives its URL and process id.
 
-    `variables` are added to its environment. Raises RuntimeError with the end of its output if it
-    does not become ready.
+    `variables` are added to its environment; jobs go to a database that ends with it, unless they
+    name another. Raises RuntimeError with the end of its output if it does not become ready.
     """
     port = free_port()
     command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:OCR"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    with _running(command, port, "/readyz", {"BENTOML_DO_NOT_TRACK": "True"} | variables) as pid:
-        yield f"http://127.0.0.1:{port}", pid
+    with tempfile.TemporaryDirectory() as folder:
+        own = {"BENTOML_DO_NOT_TRACK": "True", "OCR_JOBS": f"{folder}/jobs.sqlite"} | variables
+        with _running(command, port, "/readyz", own) as pid:
+            yield f"http://127.0.0.1:{port}", pid
 
 
 @contextmanager

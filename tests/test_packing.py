@@ -91,9 +91,10 @@ def test_the_settings_file_lists_every_setting_with_its_default(
     listed = dict(line[1:].split("=", 1) for line in lines if line.startswith("#OCR_"))
     fields = {f"OCR_{name.upper()}": field for name, field in Settings.model_fields.items()}
     assert listed.keys() == fields.keys() - {"OCR_DEVICE", "OCR_PRESET"}  # the image's
+    assert all(f"# {fields[name].description}" in lines for name in listed)
+    assert f"value: {listed.pop('OCR_JOBS')}\n" in (ROOT / "bentofile.yaml").read_text()
     for name, value in listed.items():
         monkeypatch.setenv(name, value)
-        assert f"# {fields[name].description}" in lines
     assert Settings() == Settings.model_construct()
 
 

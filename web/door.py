@@ -15,6 +15,7 @@ from ocr.settings import Settings
 
 log = logging.getLogger("ocr.door")
 RETRY_AFTER_S = 1
+JSON_CALLS = ("/ocr_system", "/predict/ocr_system")
 CODES = {
     400: "BAD_REQUEST",
     404: "NOT_FOUND",
@@ -80,7 +81,7 @@ class Door:
         try:
             async with asyncio.timeout(self.settings.timeout_s):
                 body = await _body(scope, receive, self.settings.max_request_bytes)
-                await self.app(_as_json(scope), _Replay(body, receive), send)
+                await self.app(_typed(scope), _Replay(body, receive), send)
         except TimeoutError:
             if not send.started:
                 raise TimedOut(f"no answer within {self.settings.timeout_s:g} s") from None
@@ -106,8 +107,10 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
             return bytes(body)
 
 
-def _as_json(scope: Scope) -> Scope:
-    """Every call takes JSON, whatever a client that names no type is said to send."""
+def _typed(scope: Scope) -> Scope:
+    """BentoML's calls take JSON, whatever a client that names no type is said to send."""
+    if scope["path"] not in JSON_CALLS:
+        return scope
     headers = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
     return {**scope, "headers": [*headers, (b"content-type", b"application/json")]}
 

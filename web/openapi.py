@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from ocr import __version__
+from web.openapi_files import add_files
 
 INFO = {
     "title": "OCR service",
     "version": __version__,
-    "description": "Chinese and English text out of pictures. POST images to /ocr_system.",
+    "description": "Chinese and English text out of pictures, scans and PDFs. Files go to /ocr, "
+    "URLs and base64 to /ocr_system, long documents to /jobs.",
 }
 READ = {
     "msg": "",
@@ -51,6 +53,7 @@ def complete(spec: dict[str, Any]) -> dict[str, Any]:
     for path in spec["paths"].values():
         if "post" in path:
             _complete_post(path["post"])
+    add_files(spec)
     for route, text in GETS.items():
         answers = {"200": {"description": text}}
         spec["paths"][route] = {

@@ -27,6 +27,17 @@ class Served:
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, timeout=60)
 
+    def upload(
+        self,
+        *files: tuple[str, bytes],
+        headers: dict[str, str] | None = None,
+        path: str = "/ocr",
+        **options: str,
+    ) -> httpx.Response:
+        """Send files, each a name and its bytes, as a form with these options in the query."""
+        form = [("file", each) for each in files]
+        return httpx.post(self.url + path, files=form, params=options, headers=headers, timeout=120)
+
     def texts(self, image: str) -> list[str]:
         answer = self.read(image)
         assert answer.status_code == 200, answer.text
@@ -39,7 +50,8 @@ def serve(store: Path, **settings: str) -> Iterator[Served]:
 
     Raises RuntimeError with what the service said if it does not start.
     """
-    defaults = {name: "" for name in os.environ if name.startswith("OCR_")}
+    others = {name for name in os.environ if name.startswith("OCR_")} - {"OCR_JOBS"}
+    defaults = dict.fromkeys(others, "")
     chosen = {f"OCR_{name.upper()}": value for name, value in settings.items()}
     with serving.served(BENTOML_HOME=str(store), **(defaults | chosen)) as (url, pid):
         yield Served(url, pid)

@@ -8,9 +8,18 @@ import pytest
 from tests.service.served import Served, serve
 
 
-def test_the_root_leads_to_the_documentation(served: Served) -> None:
+def test_the_root_is_the_page_and_asks_nobody_else(served: Served) -> None:
     answer = served.get("/")
-    assert answer.is_redirect and answer.headers["location"] == "docs"
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assets = re.findall(r'(?:src|href)="(page/[^"]+)"', answer.text)
+    assert assets
+    for asset in assets:
+        found = served.get(f"/{asset}")
+        assert found.status_code == 200, asset
+        assert found.headers["x-content-type-options"] == "nosniff"
+    assert served.get("/page/../app.py").status_code == 404
 
 
 def test_the_documentation_needs_nobody_else(served: Served) -> None:
@@ -24,7 +33,10 @@ def test_the_documentation_needs_nobody_else(served: Served) -> None:
 
 def test_the_description_names_every_call_with_examples(served: Served) -> None:
     spec = served.get("/docs.json").json()
-    assert {"/ocr_system", "/predict/ocr_system", "/capabilities", "/health"} <= set(spec["paths"])
+    paths = {"/ocr_system", "/predict/ocr_system", "/capabilities", "/health", "/ocr", "/jobs"}
+    assert paths <= set(spec["paths"])
+    assert "format" in {each["name"] for each in spec["paths"]["/ocr"]["post"]["parameters"]}
+    assert {"Answer", "AnswerPage", "Job"} <= set(spec["components"]["schemas"])
     post = spec["paths"]["/ocr_system"]["post"]
     example = post["requestBody"]["content"]["application/json"]["example"]
     answer = served.post(example).json()

@@ -1,0 +1,208 @@
+"""A service that answers as the API's contract says, without models: by the names of files.
+
+Every name has a story: `notice.png` is read, `scan.pdf` has three pages, `broken.jpg` is damaged,
+`busy.png` finds the server full once, `slow.png` waits until it is told to go on. The answers of
+the others are those of `notice.png`. The page itself is served as the service does it, and with a
+content security policy as strict as an operator may set one.
+"""
+
+import asyncio
+import base64
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tests import pictures
+from tests.pictures import Drawn
+
+PAGE = Path(__file__).parents[2] / "web" / "page"
+POLICY = b"default-src 'self'; img-src 'self' data: blob:; style-src 'self'"
+SUFFIXES = {
+    "json": ".json",
+    "text": ".txt",
+    "markdown": ".md",
+    "hocr": ".hocr",
+    "alto": ".xml",
+    "pdf": ".pdf",
+    "png": ".png",
+}
+
+
+@dataclass
+class Fake:
+    """The running server, what it was asked, and a gate for what is slow."""
+
+    url: str = ""
+    asked: list[dict[str, str]] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def reset(self) -> None:
+        self.asked.clear()
+        self.seen.clear()
+        self.gate.clear()
+
+    async def ocr(self, request: Request) -> Response:
+        form = await request.form()
+        name = next(str(value.filename) for value in form.values() if not isinstance(value, str))
+        query = dict(request.query_params)
+        self.asked.append({"name": name, **query})
+        self.seen[name] += 1
+        if name.startswith("slow"):
+            await asyncio.to_thread(self.gate.wait, 60)
+        if name.startswith("busy") and self.seen[name] == 1:
+            return _error(503, "BUSY", "64 requests are in work", {"Retry-After": "1"})
+        if name.startswith("broken"):
+            return _error(422, "IMAGE_DAMAGED", "the JPEG ends after 1234 bytes")
+        if name.startswith("proxy"):
+            return Response("<html>Bad gateway</html>", 502, media_type="text/html")
+        if name.startswith("once") and self.seen[name] == 1:
+            return _error(500, "INFERENCE_FAILED", "the network failed at page 1")
+        if name.startswith("undone") and query["format"] != "json":
+            return _error(504, "TIMEOUT", "no answer within 120 s")
+        if query["format"] == "json" and query.get("pictures") == "true":
+            return JSONResponse({"documents": [_document(name)]})
+        suffix = SUFFIXES[query["format"]]
+        told = quote(Path(name).stem + suffix, safe="")
+        head = {"Content-Disposition": f"inline; filename*=UTF-8''{told}"}
+        return Response(f"{query['format']} of {name}".encode(), headers=head)
+
+
+def _error(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+
+
+NOTICE = pictures.page(
+    [
+        "欢迎使用文字识别服务",
+        "Please read all of the text",
+        "订单号20240518",
+        "开放时间上午九点到下午六点",
+        "Trains leave at the main station",
+        "合计128.50元",
+    ]
+)
+
+
+def drawings(name: str) -> list[Drawn]:
+    """The pages of the file of this name."""
+    if name.startswith("scan"):
+        return [
+            pictures.page([f"第{number}页", *texts], size=30)
+            for number, texts in enumerate(
+                (pictures.ENGLISH * 3, pictures.CHINESE, pictures.MIXED), start=1
+            )
+        ]
+    if name.startswith("empty"):
+        return [pictures.empty()]
+    return [NOTICE]
+
+
+@cache
+def _document(name: str) -> dict[str, Any]:
+    drawn = drawings(name)
+    pages = [_page(page, number) for number, page in enumerate(drawn, start=1)]
+    return {"source": name, "error": None, "pages": pages}
+
+
+def _page(drawn: Drawn, number: int) -> dict[str, Any]:
+    height, width = drawn.image.shape[:2]
+    picture = base64.b64encode(pictures.to_png(drawn.image)).decode()
+    lines = [_line(text, quad.tolist(), place) for place, (text, quad) in enumerate(drawn.lines)]
+    return {
+        "number": number,
+        "width": width,
+        "height": height,
+        "dpi": None,
+        "rotation": 0,
+        "text_layer": False,
+        "text": "\n".join(drawn.texts),
+        "picture": f"data:image/png;base64,{picture}",
+        "lines": lines,
+    }
+
+
+def _line(text: str, quad: list[list[float]], place: int) -> dict[str, Any]:
+    """The third line of a page is worth a look, the sixth is doubtful."""
+    sure = {2: 0.9123, 5: 0.7012}.get(place, 0.9876)
+    runs = text.split()
+    words = [{"text": run, "confidence": sure, "quad": quad} for run in runs]
+    return {"text": text, "confidence": sure, "quad": quad, "turns": 0, "words": words}
+
+
+async def _index(request: Request) -> Response:
+    return FileResponse(PAGE / "index.html")
+
+
+async def _capabilities(request: Request) -> Response:
+    formats = {"input": ["JPEG", "PNG", "TIFF", "PDF"], "output": list(SUFFIXES)}
+    return JSONResponse({"formats": formats, "limits": {"max_image_bytes": 50_000_000}})
+
+
+async def _docs(request: Request) -> Response:
+    return Response("docs")
+
+
+class _Strict:
+    """ASGI middleware: the content security policy with every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def strict(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] += [(b"content-security-policy", POLICY)]
+            await send(message)
+
+        await self.app(scope, receive, strict)
+
+
+def _routes(fake: Fake) -> list[Route | Mount]:
+    return [
+        Route("/", _index),
+        Route("/ocr", fake.ocr, methods=["POST"]),
+        Route("/capabilities", _capabilities),
+        Route("/docs", _docs),
+        Mount("/page", StaticFiles(directory=PAGE)),
+    ]
+
+
+@contextmanager
+def faked() -> Iterator[Fake]:
+    """Run it on a free port, at / and, as behind a proxy, at /below/."""
+    fake = Fake()
+    app = Starlette(routes=[Mount("/below", routes=_routes(fake)), *_routes(fake)])
+    config = uvicorn.Config(_Strict(app), port=0, log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the fake service did not start")
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        fake.url = f"http://127.0.0.1:{port}/"
+        yield fake
+    finally:
+        fake.gate.set()
+        server.should_exit = True
+        thread.join(10)

@@ -1,0 +1,105 @@
+"""The page with the real service behind it: what is drawn is read, shown and saved."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import FilePayload, Page, expect
+
+from tests import pictures
+from tests.browser.conftest import Open
+from tests.service.served import Served
+
+pytestmark = pytest.mark.browser
+
+NOTICE = Path(__file__).parents[2] / "examples" / "notice.jpg"
+PATIENCE = 60_000  # milliseconds that reading may take on a busy machine
+BEGINS = {
+    "text": b"\xe5\xbc\x80\xe6\x94\xbe",
+    "markdown": b"\xe5\xbc\x80\xe6\x94\xbe",
+    "pdf": b"%PDF-",
+    "json": b"{",
+    "hocr": b"<",
+    "alto": b"<",
+    "png": b"\x89PNG",
+}
+
+
+def two_pages() -> FilePayload:
+    """A PDF of pictures, as a scanner makes it."""
+    sheets = [Image.fromarray(pictures.page(texts).image) for texts in (PAGE_1, PAGE_2)]
+    file = io.BytesIO()
+    sheets[0].save(file, "PDF", save_all=True, append_images=sheets[1:], resolution=200)
+    return {"name": "扫描.pdf", "mimeType": "application/pdf", "buffer": file.getvalue()}
+
+
+PAGE_1 = pictures.ENGLISH[:3]
+PAGE_2 = pictures.CHINESE[:3]
+
+
+def read(page: Page, file: FilePayload | Path) -> None:
+    page.set_input_files("#chosen", file)
+    page.wait_for_selector("#lines li", timeout=PATIENCE)
+
+
+def test_a_photograph_is_read_and_saved(open_at: Open, real: Served, tmp_path: Path) -> None:
+    page = open_at(real.url + "/")
+    read(page, NOTICE)
+    texts = page.locator("#lines .words").all_inner_texts()
+    assert texts[0] == "开放时间上午九点到下午六点" and len(texts) == 4
+    assert page.evaluate("document.querySelector('#sheet img').naturalWidth") == 891
+    page.locator(".overlay .line").nth(2).click()
+    expect(page.locator("#lines li.selected .words")).to_have_text(texts[2])
+    for format, start in BEGINS.items():
+        page.locator("#download summary").click()
+        with page.expect_download(timeout=PATIENCE) as saving:
+            page.locator(f"[data-format={format}]").click()
+        assert saving.value.suggested_filename.startswith("notice.")
+        saving.value.save_as(tmp_path / format)
+        assert (tmp_path / format).read_bytes().startswith(start), format
+
+
+def test_a_pdf_is_read_page_by_page(open_at: Open, real: Served) -> None:
+    page = open_at(real.url + "/")
+    read(page, two_pages())
+    lines = page.locator("#lines .words")
+    assert lines.all_inner_texts() == list(PAGE_1)
+    page.keyboard.press("ArrowRight")
+    expect(lines.first).to_have_text(PAGE_2[0])
+    assert lines.all_inner_texts() == list(PAGE_2)
+    page.locator("#download summary").click()
+    with page.expect_download(timeout=PATIENCE) as saving:
+        page.locator("[data-format=png]").click()
+    assert saving.value.suggested_filename == "扫描.png"
+
+
+def test_only_the_pages_that_are_wanted_are_read(open_at: Open, real: Served) -> None:
+    page = open_at(real.url + "/")
+    page.locator(".options summary").click()
+    page.locator("#pages").fill("2")
+    read(page, two_pages())
+    assert page.locator("#lines .words").all_inner_texts() == list(PAGE_2)
+    page.locator("#pages").fill("7")
+    page.get_by_role("button", name="Read this file again").click()
+    expect(page.locator("#state")).to_contain_text("PAGES_OUT_OF_RANGE", timeout=PATIENCE)
+
+
+def test_what_is_no_picture_is_refused_in_words(open_at: Open, real: Served) -> None:
+    page = open_at(real.url + "/")
+    file: FilePayload = {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture at all"}
+    page.set_input_files("#chosen", file)
+    expect(page.locator("#state")).to_contain_text("NOT_AN_IMAGE", timeout=PATIENCE)
+
+
+def test_the_sample_is_read(open_at: Open, real: Served) -> None:
+    page = open_at(real.url + "/")
+    page.get_by_role("button", name="Try a sample").click()
+    page.wait_for_selector("#lines li", timeout=PATIENCE)
+    assert "Library opening hours" in page.locator("#lines .words").all_inner_texts()
+
+
+def test_the_page_says_what_the_server_takes(open_at: Open, real: Served) -> None:
+    page = open_at(real.url + "/")
+    expect(page.locator("#formats-taken")).to_contain_text("PDF", timeout=PATIENCE)
+    expect(page.locator("#formats-taken")).to_contain_text("50 MB")
