@@ -1,13 +1,15 @@
 """A service that answers as the API's contract says, without models: by the names of files.
 
 Every name has a story: `notice.png` is read, `scan.pdf` has three pages, `broken.jpg` is damaged,
-`busy.png` finds the server full once, `slow.png` waits until it is told to go on. The answers of
-the others are those of `notice.png`. The page itself is served as the service does it, and with a
-content security policy as strict as an operator may set one.
+`busy.png` finds the server full once, `slow.png` waits until it is told to go on, `long.pdf` has
+twelve pages, which are read as one says. The answers of the others are those of `notice.png`.
+Documents may be sent as jobs, which fail where the call would. The page itself is served as the
+service does it, and with a content security policy as strict as an operator may set one.
 """
 
 import asyncio
 import base64
+import json
 import threading
 import time
 from collections import Counter
@@ -45,19 +47,80 @@ SUFFIXES = {
 
 @dataclass
 class Fake:
-    """The running server, what it was asked, and a gate for what is slow."""
+    """The running server, what it was asked, and a gate for what is slow.
+
+    `jobs` is whether it says that it keeps jobs, `job_store` whether it does, `calls` are those
+    of jobs, and of a long one `pages_read` pages are read until the gate is open.
+    """
 
     url: str = ""
+    jobs: bool = True
+    job_store: bool = True
+    pages_read: int | None = None
     asked: list[dict[str, str]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    kept: dict[str, tuple[str, Response]] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
     gate: threading.Event = field(default_factory=threading.Event)
 
     def reset(self) -> None:
+        self.jobs = self.job_store = True
+        self.pages_read = None
         self.asked.clear()
+        self.calls.clear()
+        self.kept.clear()
         self.seen.clear()
         self.gate.clear()
 
     async def ocr(self, request: Request) -> Response:
+        return (await self._answer(request))[1]
+
+    async def add_job(self, request: Request) -> Response:
+        self.calls.append("POST")
+        if not self.job_store:
+            return _error(503, "JOBS_UNAVAILABLE", "its database does not answer")
+        name, answer = await self._answer(request)
+        if answer.status_code == 503:
+            return answer
+        job = f"job-{len(self.calls)}"
+        self.kept[job] = name, answer
+        return JSONResponse({"id": job} | self._state(name, answer), 202)
+
+    async def job(self, request: Request) -> Response:
+        job = request.path_params["id"]
+        self.calls.append(f"{request.method} {job}")
+        if job not in self.kept:
+            return _error(404, "JOB_UNKNOWN", job)
+        if request.method == "DELETE":
+            del self.kept[job]
+            return Response(status_code=204)
+        return JSONResponse({"id": job} | self._state(*self.kept[job]))
+
+    async def job_result(self, request: Request) -> Response:
+        job = request.path_params["id"]
+        self.calls.append(f"GET {job}/result")
+        return self.kept[job][1]
+
+    async def capabilities(self, request: Request) -> Response:
+        formats = {"input": ["JPEG", "PNG", "TIFF", "PDF"], "output": list(SUFFIXES)}
+        limits = {"max_image_bytes": 50_000_000}
+        return JSONResponse({"formats": formats, "jobs": self.jobs, "limits": limits})
+
+    def _state(self, name: str, answer: Response) -> dict[str, Any]:
+        """What is told of a job whose result is this."""
+        pages = len(drawings(name))
+        known = {"state": "done", "pages_done": pages, "pages": pages, "error": None}
+        if answer.status_code != 200:
+            error = json.loads(bytes(answer.body))["error"]
+            return known | {"state": "failed", "pages_done": 0, "error": error}
+        if not name.startswith("long") or self.gate.is_set():
+            return known
+        if self.pages_read is None:
+            return known | {"state": "queued", "pages_done": 0, "pages": None}
+        return known | {"state": "running", "pages_done": self.pages_read}
+
+    async def _answer(self, request: Request) -> tuple[str, Response]:
+        """The name of the file of a request, and what is answered."""
         form = await request.form()
         name = next(str(value.filename) for value in form.values() if not isinstance(value, str))
         query = dict(request.query_params)
@@ -65,6 +128,9 @@ class Fake:
         self.seen[name] += 1
         if name.startswith("slow"):
             await asyncio.to_thread(self.gate.wait, 60)
+        return name, self._file(name, query)
+
+    def _file(self, name: str, query: dict[str, str]) -> Response:
         if name.startswith("busy") and self.seen[name] == 1:
             return _error(503, "BUSY", "64 requests are in work", {"Retry-After": "1"})
         if name.startswith("broken"):
@@ -110,6 +176,8 @@ def drawings(name: str) -> list[Drawn]:
                 (pictures.ENGLISH * 3, pictures.CHINESE, pictures.MIXED), start=1
             )
         ]
+    if name.startswith("long"):
+        return [NOTICE] * 12
     if name.startswith("empty"):
         return [pictures.empty()]
     return [NOTICE]
@@ -151,11 +219,6 @@ async def _index(request: Request) -> Response:
     return FileResponse(PAGE / "index.html")
 
 
-async def _capabilities(request: Request) -> Response:
-    formats = {"input": ["JPEG", "PNG", "TIFF", "PDF"], "output": list(SUFFIXES)}
-    return JSONResponse({"formats": formats, "limits": {"max_image_bytes": 50_000_000}})
-
-
 async def _docs(request: Request) -> Response:
     return Response("docs")
 
@@ -179,7 +242,10 @@ def _routes(fake: Fake) -> list[Route | Mount]:
     return [
         Route("/", _index),
         Route("/ocr", fake.ocr, methods=["POST"]),
-        Route("/capabilities", _capabilities),
+        Route("/jobs", fake.add_job, methods=["POST"]),
+        Route("/jobs/{id}", fake.job, methods=["GET", "DELETE"]),
+        Route("/jobs/{id}/result", fake.job_result),
+        Route("/capabilities", fake.capabilities),
         Route("/docs", _docs),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]

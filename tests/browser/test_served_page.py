@@ -1,15 +1,17 @@
 """The page with the real service behind it: what is drawn is read, shown and saved."""
 
 import io
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, Response, expect
 
 from tests import pictures
 from tests.browser.conftest import Open
-from tests.service.served import Served
+from tests.service.served import Served, serve
 
 pytestmark = pytest.mark.browser
 
@@ -103,3 +105,34 @@ def test_the_page_says_what_the_server_takes(open_at: Open, real: Served) -> Non
     page = open_at(real.url + "/")
     expect(page.locator("#formats-taken")).to_contain_text("PDF", timeout=PATIENCE)
     expect(page.locator("#formats-taken")).to_contain_text("50 MB")
+
+
+def test_a_pdf_is_read_as_a_job(open_at: Open, store: Path) -> None:
+    with serve(store) as served:
+        end = time.monotonic() + PATIENCE / 1000
+        while not served.get("/capabilities").json()["jobs"]:
+            assert time.monotonic() < end, "there are no jobs"
+            time.sleep(0.1)
+        page = open_at(served.url + "/")
+        calls: list[str] = []
+        page.on("request", lambda request: calls.append(f"{request.method} {path(request.url)}"))
+        with page.expect_response(is_deletion, timeout=PATIENCE) as deletion:
+            read(page, two_pages())
+        lines = page.locator("#lines .words")
+        assert lines.all_inner_texts() == list(PAGE_1)
+        assert page.evaluate("document.querySelector('#sheet img').naturalWidth") > 0
+        page.keyboard.press("ArrowRight")
+        expect(lines.first).to_have_text(PAGE_2[0])
+        assert lines.all_inner_texts() == list(PAGE_2)
+        assert deletion.value.status == 204
+        job = path(deletion.value.url)
+        assert "POST /jobs" in calls and f"GET {job}/result" in calls and "POST /ocr" not in calls
+        assert served.get(job).status_code == 404
+
+
+def is_deletion(response: Response) -> bool:
+    return response.request.method == "DELETE"
+
+
+def path(url: str) -> str:
+    return urlsplit(url).path

@@ -61,6 +61,7 @@ export class Queue {
   cancel(item) {
     item.cancelling.abort();
     if (item.working) this._set(item, { state: "cancelled" });
+    this._next();
   }
 
   /** Read it again, with these options. */
