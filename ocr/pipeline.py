@@ -44,6 +44,10 @@ class Pipeline:
     min_confidence: float = 0.5
     with_words: bool = True
 
+    def without_words(self) -> "Pipeline":
+        """The same, but it leaves words out."""
+        return replace(self, with_words=False)
+
     async def read(self, page: Pixels) -> Page:
         """Read one upright page, (height, width, 3) uint8 RGB.
 

@@ -27,7 +27,8 @@ class Reader:
     def __init__(
         self, pipeline: Pipeline, sources: Sources, limits: DecodeLimits, budget: Budget
     ) -> None:
-        self.pipelines = {each: replace(pipeline, with_words=each) for each in (False, True)}
+        self.pipeline = pipeline
+        self._without_words = pipeline.without_words()
         self.sources = sources
         self.limits = limits
         self.budget = budget
@@ -100,7 +101,8 @@ class Reader:
         frame, picture = ready.frame, None
         if frame.lines is None:
             with_words = wanted.words or FORMATS[wanted.format].words
-            page = await self.pipelines[with_words].read(ready.pixels[0])
+            pipeline = self.pipeline if with_words else self._without_words
+            page = await pipeline.read(ready.pixels[0])
         else:
             page = await asyncio.to_thread(page_of, frame.width, frame.height, frame.lines)
             page = replace(page, text_layer=True)

@@ -39,6 +39,9 @@ class Watching:
         self.goes_on.set()
         self.fails_at = -1
 
+    def without_words(self) -> "Watching":
+        return self
+
     async def read(self, page: Pixels) -> Page:
         self.shapes.append(page.shape)
         await asyncio.sleep(0.05)

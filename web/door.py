@@ -84,7 +84,9 @@ class Door:
                 await self.app(_typed(scope), _Replay(body, receive), send)
         except TimeoutError:
             if not send.started:
-                raise TimedOut(f"no answer within {self.settings.timeout_s:g} s") from None
+                raise TimedOut(
+                    f"no answer within {self.settings.timeout_s:g} s; long documents go to /jobs"
+                ) from None
         finally:
             self.in_work -= 1
             _requests_in_work().dec()

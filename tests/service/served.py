@@ -1,6 +1,7 @@
 """The service as a user starts it, on a free port, and calls to it."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,5 +54,8 @@ def serve(store: Path, **settings: str) -> Iterator[Served]:
     others = {name for name in os.environ if name.startswith("OCR_")} - {"OCR_JOBS"}
     defaults = dict.fromkeys(others, "")
     chosen = {f"OCR_{name.upper()}": value for name, value in settings.items()}
-    with serving.served(BENTOML_HOME=str(store), **(defaults | chosen)) as (url, pid):
-        yield Served(url, pid)
+    with tempfile.TemporaryDirectory() as home:
+        # One of its own: where a server starts, the metrics of those beside it are wiped.
+        (Path(home) / "models").symlink_to(store / "models")
+        with serving.served(BENTOML_HOME=home, **(defaults | chosen)) as (url, pid):
+            yield Served(url, pid)

@@ -84,18 +84,15 @@ def test_a_deleted_job_is_unknown(served: Served) -> None:
 
 def test_a_service_that_was_killed_goes_on_after_its_restart(store: Path, tmp_path: Path) -> None:
     jobs = str(tmp_path / "jobs.sqlite")
-    home = tmp_path / "home"  # of its own: a server that was killed leaves its metrics behind
-    home.mkdir()
-    (home / "models").symlink_to(store / "models")
     pages = [PAGE.image, OTHER.image] * 6
-    with serve(home, jobs=jobs) as running:
+    with serve(store, jobs=jobs) as running:
         place = submit(running, ("long.pdf", as_pdf(*pages)), format="text")
         assert served_conflict(running, place)
         wait(lambda: job(running, place)["pages_done"] >= 3)
         for each in psutil.Process(running.pid).children(recursive=True):
             each.kill()
         os.kill(running.pid, signal.SIGKILL)
-    with serve(home, jobs=jobs) as running:
+    with serve(store, jobs=jobs) as running:
         wait(lambda: bool(running.get("/capabilities").json()["jobs"]))
         assert job(running, place)["pages_done"] >= 3
         done = ended(running, place)
