@@ -78,6 +78,7 @@ web_app = create_app(
     lambda: cast(OCR, bentoml.get_current_service()),
     lambda: cast(dict[str, Any], service.openapi_spec.asdict()),
     settings.max_images,
+    settings.jobs_url is not None,
 )
 
 

@@ -127,6 +127,10 @@ class JobsUnavailable(RequestError):
     code, status = "JOBS_UNAVAILABLE", 503
 
 
+class JobsNotOpen(JobsUnavailable):
+    """The database of jobs does not answer yet: it is asked again every few seconds."""
+
+
 class Busy(RequestError):
     """More requests than OCR_MAX_CONCURRENCY are being served."""
 

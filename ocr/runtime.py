@@ -5,8 +5,9 @@ Neither is needed where the other runs.
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,8 @@ from ocr.model import NETWORK, DetectionModel, RecognitionModel
 
 Device = Literal["cpu", "cuda"]
 Outputs = list[np.ndarray]  # of one picture
+FEW = 2  # cores
+LARGE = 2_000_000  # pixels of a picture
 T = TypeVar("T")
 Finish = Callable[[Pixels, Outputs], T]
 
@@ -51,7 +54,8 @@ class OnnxNetwork(Network):
 
     The same file is opened twice: calls that come together run side by side on one thread each,
     which costs least in all, and a call that is alone gets every thread, which answers soonest.
-    Both give the same bits.
+    Both give the same bits. On few cores a large picture is always alone: beside another one it
+    would be an eighth faster, and the two take a gigabyte.
 
     Raises ModelMissing if there is no file at `path`.
     """
@@ -62,23 +66,35 @@ class OnnxNetwork(Network):
         super().__init__(threads)
         self._alone = _open(path, threads)
         self._beside = self._alone if threads == 1 else _open(path, 1)
-        self._slots = threading.BoundedSemaphore(threads)  # bounds memory as well as threads
+        self._threads = threads
+        self._free = threads  # bounds memory as well as threads
         self._pending = 0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self.provider = self._alone.get_providers()[0]
 
     def run(self, image: Pixels) -> Outputs:
         """Run one picture, (height, width, 3) uint8 RGB."""
-        with self._lock:
+        large = self._threads <= FEW and image.shape[0] * image.shape[1] > LARGE
+        with self._taken(self._threads if large else 1) as alone:
+            session = self._alone if large or alone else self._beside
+            feed = {session.get_inputs()[0].name: image[np.newaxis]}
+            return [output[0] for output in session.run(None, feed)]
+
+    @contextmanager
+    def _taken(self, slots: int) -> Iterator[bool]:
+        """Wait for free slots and take them; says whether nobody else was there on arrival."""
+        with self._changed:
             self._pending += 1
-            session = self._alone if self._pending == 1 else self._beside
+            alone = self._pending == 1
+            self._changed.wait_for(lambda: self._free >= slots)
+            self._free -= slots
         try:
-            with self._slots:
-                feed = {session.get_inputs()[0].name: image[np.newaxis]}
-                return [output[0] for output in session.run(None, feed)]
+            yield alone
         finally:
-            with self._lock:
+            with self._changed:
+                self._free += slots
                 self._pending -= 1
+                self._changed.notify_all()
 
     def each(self, images: Sequence[Pixels], finish: Finish[T]) -> list[T | InferenceFailed]:
         """As Network.each. Pictures run one by one: on a CPU a batch is no faster."""

@@ -3,12 +3,17 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ocr import runtime
 from ocr.document import Pixels
 from ocr.errors import DeviceUnavailable, InferenceFailed, ModelMissing
 from ocr.geometry import crop
@@ -79,6 +84,37 @@ def test_alone_and_side_by_side_give_the_same_bits(
     alone = [bits(network.run(each)) for each in inputs]
     beside = network.each(inputs, lambda image, outputs: bits(outputs))
     assert alone == beside == [bits(expected.run(each)) for each in inputs]
+
+
+@pytest.mark.parametrize(("threads", "at_once"), [(2, 1), (3, 3)])
+def test_on_few_cores_large_pictures_run_alone(
+    model_folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, threads: int, at_once: int
+) -> None:
+    network = OnnxNetwork(model_folders[1] / NETWORK, threads)
+    monkeypatch.setattr(runtime, "LARGE", 10)
+    together = threading.Barrier(threads)
+    running, most = [0], [0]
+
+    class Session:
+        def get_inputs(self) -> list[Any]:
+            return [SimpleNamespace(name="images")]
+
+        def run(self, names: None, feed: dict[str, Any]) -> list[Any]:
+            running[0] += 1
+            time.sleep(0.1)  # for others to come in
+            most[0] = max(most[0], running[0])
+            running[0] -= 1
+            return [[0]]
+
+    network._alone = network._beside = Session()
+
+    def call(image: Pixels) -> None:
+        together.wait(10)
+        network.run(image)
+
+    network.map(call, [np.zeros((4, 4, 3), np.uint8)] * threads)
+    assert most == [at_once]
+    assert network._free == threads
 
 
 def test_map_keeps_the_order(recogniser: Recogniser) -> None:

@@ -60,11 +60,14 @@ class _PageFiles(StaticFiles):
 
 
 def create_app(
-    served: Callable[[], Served], spec: Callable[[], dict[str, Any]], most_files: int
+    served: Callable[[], Served],
+    spec: Callable[[], dict[str, Any]],
+    most_files: int,
+    keeps_jobs: bool,
 ) -> Starlette:
     """The app to mount; `served` gives this process's service, `spec` BentoML's description.
 
-    A request may bring `most_files`.
+    A request may bring `most_files`. Jobs are taken if it `keeps_jobs`.
     """
 
     async def index(request: Request) -> Response:
@@ -107,7 +110,7 @@ def create_app(
             Route("/capabilities", capabilities),
             Route("/health", health),
             Route("/health/inference", health_inference),
-            *jobs.routes(lambda: served().jobs, most_files),
+            *jobs.routes(lambda: served().jobs, most_files, keeps_jobs),
         ],
         exception_handlers={OcrError: _error},
     )

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ocr.errors import BadRequest, Busy, OcrError, RequestTooLarge, TimedOut
+from ocr.errors import BadRequest, Busy, JobsNotOpen, OcrError, RequestTooLarge, TimedOut
 from ocr.settings import Settings
 
 log = logging.getLogger("ocr.door")
@@ -29,7 +29,8 @@ CODES = {
 
 def error_response(error: OcrError) -> JSONResponse:
     """An error as the API answers it: {"error": {"code", "message"}}."""
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, Busy) else None
+    passing = isinstance(error, Busy | JobsNotOpen)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if passing else None
     return JSONResponse({"error": error.as_dict()}, error.status, headers)
 
 

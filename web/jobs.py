@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ocr.errors import JobsUnavailable
+from ocr.errors import JobsNotOpen, JobsUnavailable
 from ocr.formats.catalogue import FORMATS
 from web.answers import disposition, tell_errors
 from web.uploads import receive
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from ocr.jobs.work import Jobs
 
 
-def routes(opened: "Callable[[], Jobs | None]", most_files: int) -> list[Route]:
-    """The calls of jobs; `opened` gives this process's, if it has any."""
+def routes(opened: "Callable[[], Jobs | None]", most_files: int, kept: bool) -> list[Route]:
+    """The calls of jobs: `opened` gives this process's once they are open, if any are `kept`."""
 
     def jobs() -> "Jobs":
         found = opened()
+        if not kept:
+            raise JobsUnavailable("OCR_JOBS is off")
         if found is None:
-            raise JobsUnavailable("OCR_JOBS is off, or its database does not answer")
+            raise JobsNotOpen("the database of jobs does not answer yet")
         return found
 
     async def add(request: Request) -> Response:
