@@ -74,7 +74,7 @@ class OnnxNetwork(Network):
 
     def run(self, image: Pixels) -> Outputs:
         """Run one picture, (height, width, 3) uint8 RGB."""
-        large = self._threads <= FEW and image.shape[0] * image.shape[1] > LARGE
+        large = self._threads <= FEW and image.size > 3 * LARGE
         with self._taken(self._threads if large else 1) as alone:
             session = self._alone if large or alone else self._beside
             feed = {session.get_inputs()[0].name: image[np.newaxis]}
