@@ -18,7 +18,6 @@ from ocr.detection.detector import Boxes
 from ocr.document import Document, Pixels
 from ocr.errors import (
     BadRequest,
-    JobsUnavailable,
     OcrError,
     PictureError,
     SourceError,
@@ -157,6 +156,8 @@ class OCR:
                     "max_image_bytes",
                     "max_pixels",
                     "max_pages",
+                    "max_jobs",
+                    "max_job_pages",
                     "max_concurrency",
                     "timeout_s",
                     "url_timeout_s",
@@ -179,13 +180,16 @@ class OCR:
     async def _open_jobs(self, url: str) -> None:
         """Work on jobs as soon as their database is there; pictures are read without it."""
         process = f"{settings.jobs_process}-{server_context.worker_index}"
+        told = ""
         while self.jobs is None:
             try:
                 jobs = await asyncio.to_thread(_make_jobs, url, process, self._long_reader)
                 await jobs.open()
                 self.jobs = jobs
-            except JobsUnavailable as error:
-                log.error("%s: %s", error.code, error)
+            except Exception as error:
+                if str(error) != told:  # once, not every few seconds
+                    told = str(error)
+                    log.error("jobs cannot be taken: %s", error, exc_info=_unexpected(error))
                 await asyncio.sleep(JOBS_RETRY_S)
 
     async def _answer(self, images: list[str]) -> Response:
@@ -215,6 +219,11 @@ def _make_jobs(url: str, process: str, reader: Reader) -> "Jobs":
     # Half a batch at once leaves room for who waits.
     at_once = max(1, settings.batch_pages // 2)
     return Jobs(url, process, reader, settings.max_jobs, settings.jobs_keep_s, at_once)
+
+
+def _unexpected(error: Exception) -> Exception | None:
+    """The error if it is none of ours, which say all that there is to say."""
+    return None if isinstance(error, OcrError) else error
 
 
 async def _outcome(

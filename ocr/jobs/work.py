@@ -56,12 +56,16 @@ class Jobs:
         self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Begin to work, on the event loop that calls this."""
+        """Begin to work, on the event loop that calls this. If that fails, nothing is left open."""
         global _jobs
         _jobs = self
-        DBOS(config=self._config)
-        DBOS.launch()
-        await DBOS.register_queue_async(QUEUE, worker_concurrency=AT_ONCE)
+        try:
+            DBOS(config=self._config)
+            DBOS.launch()
+            await DBOS.register_queue_async(QUEUE, worker_concurrency=AT_ONCE)
+        except BaseException:
+            await self.close()
+            raise
         self._looking = asyncio.create_task(self._look_after())
 
     async def close(self) -> None:

@@ -115,6 +115,15 @@ def test_a_service_may_keep_no_jobs(store: Path) -> None:
         assert running.get("/capabilities").json()["jobs"] is False
 
 
+def test_a_service_that_cannot_keep_jobs_reads_on_and_says_when_to_come_again(store: Path) -> None:
+    with serve(store, jobs="/proc/none/jobs.sqlite") as running:
+        time.sleep(2)  # in which it tries
+        answer = running.upload(("a.png", PNG), path="/jobs")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "JOBS_UNAVAILABLE")
+        assert answer.headers["retry-after"] == "1"
+        assert running.upload(("a.png", PNG), format="text").text == TEXT + "\n"
+
+
 @pytest.mark.parametrize("path", ["/jobs", "/jobs/x"])
 def test_other_methods_are_refused(served: Served, path: str) -> None:
     answer = httpx.put(served.url + path)
