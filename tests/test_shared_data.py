@@ -15,7 +15,11 @@ from ocr import decode
 from ocr.decode import DecodeLimits
 from ocr.document import Document
 from ocr.errors import InferenceFailed, OcrError
+from ocr.formats import alto, hocr
+from ocr.formats import json as json_format
+from ocr.formats.catalogue import FORMATS
 from ocr.pipeline import Pipeline
+from ocr.wanted import Wanted
 from tests.conftest import ROOT
 
 DATA = ROOT.parent / "shared" / "data"
@@ -59,6 +63,27 @@ def test_the_picture_of_the_original_service(reader: Pipeline) -> None:
     document = _read(reader, DATA / "seed" / "default.jpg")
     assert isinstance(document, Document)
     assert document.pages[0].text == "源自天赐馥郁芬芳"
+
+
+@pytest.mark.parametrize("name", ["en_form_funsd", "en_pdf", "zh_pdf", "zh_mixed_agent"])
+def test_all_formats_keep_the_lines_of_a_page_and_their_order(reader: Pipeline, name: str) -> None:
+    document = _read(reader, DATA / _records(name)[0]["image"])
+    assert isinstance(document, Document)
+    texts = [line.text for line in document.pages[0].lines]
+    made = {
+        name: form.render([document], Wanted())
+        for name, form in FORMATS.items()
+        if not form.pictures
+    }
+    assert made["text"].decode().splitlines() == texts
+    for module, form in ((json_format, "json"), (hocr, "hocr"), (alto, "alto")):
+        (page,) = module.parse(made[form])[0].pages
+        assert [" ".join(line.text.split()) for line in page.lines] == [
+            " ".join(text.split()) for text in texts
+        ], form
+    # Markdown joins lines into paragraphs and cells, and marks what would mean something in it.
+    letters = Counter(each for each in made["markdown"].decode() if each.isalnum())
+    assert letters == Counter(each for text in texts for each in text if each.isalnum())
 
 
 def test_accuracy_is_at_least_the_baseline_s(store: Path, tmp_path: Path) -> None:
