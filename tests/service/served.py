@@ -56,6 +56,7 @@ def serve(store: Path, **settings: str) -> Iterator[Served]:
     chosen = {f"OCR_{name.upper()}": value for name, value in settings.items()}
     with tempfile.TemporaryDirectory() as home:
         # One of its own: where a server starts, the metrics of those beside it are wiped.
-        (Path(home) / "models").symlink_to(store / "models")
+        if (store / "models").is_dir():
+            (Path(home) / "models").symlink_to(store / "models")
         with serving.served(BENTOML_HOME=home, **(defaults | chosen)) as (url, pid):
             yield Served(url, pid)
