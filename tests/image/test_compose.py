@@ -1,10 +1,12 @@
 """docker-compose.yml starts the image, hardened, watched and started again."""
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import serving
 
@@ -13,10 +15,12 @@ from tests.image.conftest import Image
 from tests.image.engine import Engine
 from tests.image.test_image import PICTURE
 from tests.service.served import Served
+from tests.service.test_jobs import ended, submit, wait
 
 pytestmark = pytest.mark.image
 
 FILE = ROOT / "docker-compose.yml"
+NOTICE = ROOT / "examples" / "notice.jpg"
 
 
 def _config(engine: Engine, profile: str, **variables: str) -> dict[str, Any]:
@@ -81,7 +85,7 @@ def composed(image: Image) -> Iterator[tuple[Engine, Served]]:
         engine.docker(*compose, "up", "--detach", "--wait", "--wait-timeout", "120")
         yield engine, Served(f"http://127.0.0.1:{port}", 0)
     finally:
-        engine.docker(*compose, "down", "--timeout", "30")
+        engine.docker(*compose, "down", "--volumes", "--timeout", "30")
 
 
 def test_up_waits_until_it_reads(composed: tuple[Engine, Served]) -> None:
@@ -89,3 +93,26 @@ def test_up_waits_until_it_reads(composed: tuple[Engine, Served]) -> None:
     assert served.texts(PICTURE) == ["Hello 2026"]
     done = engine.docker("compose", "--profile", "cpu", "ps", "--format", "json")
     assert json.loads(done.stdout)["Health"] == "healthy"
+
+
+def test_jobs_are_kept_in_the_volume_over_a_restart(composed: tuple[Engine, Served]) -> None:
+    """Nothing but the volume can be written to: the container is read-only."""
+    engine, served = composed
+    picture = base64.b64decode(PICTURE)
+    place = submit(served, ("hello.png", picture), format="pdf")
+    assert ended(served, place)["state"] == "done"
+    engine.docker("compose", "--profile", "cpu", "restart")
+    wait(lambda: _takes_jobs(served))
+    assert served.get(f"{place}/result").content.startswith(b"%PDF")
+
+
+def _takes_jobs(served: Served) -> bool:
+    try:
+        return served.get("/capabilities").json().get("jobs") is True
+    except httpx.HTTPError:  # it is not up again yet
+        return False
+
+
+def test_the_image_has_a_font_for_chinese(composed: tuple[Engine, Served]) -> None:
+    answer = composed[1].upload(("notice.jpg", NOTICE.read_bytes()), format="png")
+    assert answer.headers["content-type"] == "image/png"
