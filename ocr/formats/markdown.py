@@ -124,7 +124,10 @@ def _joined(above: str, below: str) -> str:
         return below
     if _HYPHENATED.search(above) and below[:1].isalpha():
         return (above[:-1] if below[0].islower() else above) + below
-    if stands_alone(above[-1:]) or stands_alone(below[:1]):
+    ends = (above[-1:], below[:1])
+    alone = [stands_alone(each) for each in ends]
+    # Chinese and a Latin word side by side are easier to read apart.
+    if all(alone) or (any(alone) and not all(each.isalpha() for each in ends)):
         return above + below
     return f"{above} {below}"
 

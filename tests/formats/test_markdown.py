@@ -92,6 +92,7 @@ def test_lines_of_a_paragraph_are_joined() -> None:
 @pytest.mark.parametrize(
     ("above", "below", "joined"),
     [
+        ("开放时间上午九点", "Open from Monday", "开放时间上午九点 Open from Monday"),
         ("The Anglo-", "American", "The Anglo-American"),
         ("the years 1998-", "and later", "the years 1998- and later"),
         ("this word -", "and that", "this word - and that"),
