@@ -14,10 +14,7 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import forms
@@ -26,6 +23,7 @@ import pikepdf
 import psutil
 import serving
 from arguments import count
+from machine import Meter
 from PIL import ImageDraw, ImageFont
 
 from ocr.client import Client, Job
@@ -52,41 +50,6 @@ def document(pages: int) -> bytes:
     whole = io.BytesIO()
     pdf.save(whole)
     return whole.getvalue()
-
-
-class Memory:
-    """The most that a service took while it was watched, in bytes of resident memory."""
-
-    def __init__(self) -> None:
-        self.all = 0
-        self.largest = 0
-
-    def look(self, pid: int) -> None:
-        sizes = []
-        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            try:
-                sizes.append(process.memory_info().rss)
-            except psutil.NoSuchProcess:
-                continue
-        self.all = max(self.all, sum(sizes))
-        self.largest = max(self.largest, *sizes, 0)
-
-
-@contextmanager
-def watched(pid: int, memory: Memory) -> Iterator[None]:
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(LOOK_S) and psutil.pid_exists(pid):
-            memory.look(pid)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
 
 
 def kill(pid: int) -> None:
@@ -128,22 +91,23 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    data, memory = document(options.pages), Memory()
+    data = document(options.pages)
     with tempfile.TemporaryDirectory() as folder:
         place = {"OCR_JOBS": str(Path(folder) / "jobs.sqlite")}
         start = time.perf_counter()
-        with serving.served(**place) as (url, pid), Client(url) as client, watched(pid, memory):
+        with serving.served(**place) as (url, pid), Client(url) as client, Meter(pid) as first:
             job = client.submit(data, wanted=Wanted(format="text"), sources=["long.pdf"])
             before = follow(client, job.id, options.pages // 2)
             kill(pid)
-        with serving.served(**place) as (url, pid), Client(url) as client, watched(pid, memory):
+        with serving.served(**place) as (url, pid), Client(url) as client, Meter(pid) as second:
             after = follow(client, job.id, None)
             wrong = faults(client.result(job.id), options.pages)
     print(machine.describe())
     print(f"{options.pages} pages, {len(data) / MEGABYTE:.0f} MB, killed at {before.pages_done}")
     print(f"{after.state} after {time.perf_counter() - start:.0f} s, {after.pages_done} pages read")
-    print(f"peak memory {memory.all / MEGABYTE:.0f} MB, {memory.largest / MEGABYTE:.0f} MB of it "
-          "the largest process's")  # fmt: skip
+    peak = max(meter.usage().peak_bytes for meter in (first, second))
+    largest = max(meter.usage().peak_process_bytes for meter in (first, second))
+    print(f"peak memory {peak / MEGABYTE:.0f} MB, {largest / MEGABYTE:.0f} MB of it the largest's")
     print("\n".join(wrong) or "every page is there, once, in its place")
     return 1 if wrong or after.state != "done" else 0
 
