@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ocr import __version__
-from web.openapi_files import add_files
+from web.openapi_files import add_files, errors
 
 INFO = {
     "title": "OCR service",
@@ -69,14 +69,11 @@ def _complete_post(post: dict[str, Any]) -> None:
     post["responses"] = {
         "200": _answer("At least one image was read", READ, schema),
         "422": _answer("No image could be read; `errors` says why", NOT_READ, schema),
-    } | {
-        status: _answer(text, {"error": {"code": code, "message": "..."}})
-        for status, (code, text) in ERRORS.items()
-    }
+    } | errors(ERRORS)
 
 
-def _answer(text: str, example: Any, schema: Any = None) -> dict[str, Any]:
-    content = {"example": example} | ({} if schema is None else {"schema": schema})
+def _answer(text: str, example: Any, schema: Any) -> dict[str, Any]:
+    content = {"example": example, "schema": schema}
     return {"description": text, "content": {"application/json": content}}
 
 

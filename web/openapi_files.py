@@ -41,9 +41,14 @@ def add_files(spec: dict[str, Any]) -> None:
     schemas.update(answer.pop("$defs", {}))
     schemas["Answer"] = answer
     schemas["Job"] = JOB
-    spec["paths"]["/ocr"] = {"post": _post("Read files, and get the answer in any format", _read())}
+    spec["paths"]["/ocr"] = {
+        "post": _post("Read files, and get the answer in any format", {"200": _file()})
+    }
     spec["paths"]["/jobs"] = {
-        "post": _post("Have long files read; the answer is there later", _accepted())
+        "post": _post(
+            "Have long files read; the answer is there later",
+            {"202": _job("The job; Location is where to ask for it")},
+        )
     }
     spec["paths"]["/jobs/{id}"] = {
         "get": _of_job("The state of a job, and how far it is", {"200": _job("What is known")}),
@@ -52,7 +57,7 @@ def add_files(spec: dict[str, Any]) -> None:
     spec["paths"]["/jobs/{id}/result"] = {
         "get": _of_job(
             "What a job has read, in the format that was asked for",
-            {"200": _file()} | _errors({"409": ("JOB_NOT_DONE", "It is not done yet")}),
+            {"200": _file()} | errors({"409": ("JOB_NOT_DONE", "It is not done yet")}),
         )
     }
 
@@ -66,7 +71,7 @@ def _post(summary: str, answers: dict[str, Any]) -> dict[str, Any]:
             for name, schema in Wanted.model_json_schema()["properties"].items()
         ],
         "requestBody": {"required": True, "content": _bodies()},
-        "responses": answers | _errors(FAILED),
+        "responses": answers | errors(FAILED),
     }
 
 
@@ -77,10 +82,6 @@ def _bodies() -> dict[str, Any]:
     form = {"type": "object", "required": ["file"], "properties": {"file": files} | options}
     raw = ("application/pdf", "image/*", "application/octet-stream")
     return {"multipart/form-data": {"schema": form}} | {kind: {"schema": BINARY} for kind in raw}
-
-
-def _read() -> dict[str, Any]:
-    return {"200": _file()}
 
 
 def _file() -> dict[str, Any]:
@@ -102,10 +103,6 @@ def _file() -> dict[str, Any]:
     }
 
 
-def _accepted() -> dict[str, Any]:
-    return {"202": _job("The job; Location is where to ask for it")}
-
-
 def _job(text: str) -> dict[str, Any]:
     schema = {"$ref": REFERENCE.format(model="Job")}
     return {"description": text, "content": {"application/json": {"schema": schema}}}
@@ -117,11 +114,12 @@ def _of_job(summary: str, answers: dict[str, Any]) -> dict[str, Any]:
         "tags": [TAG],
         "summary": summary,
         "parameters": [place],
-        "responses": answers | _errors(UNKNOWN),
+        "responses": answers | errors(UNKNOWN),
     }
 
 
-def _errors(errors: dict[str, tuple[str, str]]) -> dict[str, Any]:
+def errors(told: dict[str, tuple[str, str]]) -> dict[str, Any]:
+    """The answers of these statuses, each with a code and what it means."""
     return {
         status: {
             "description": text,
@@ -129,5 +127,5 @@ def _errors(errors: dict[str, tuple[str, str]]) -> dict[str, Any]:
                 "application/json": {"example": {"error": {"code": code, "message": "..."}}}
             },
         }
-        for status, (code, text) in errors.items()
+        for status, (code, text) in told.items()
     }
