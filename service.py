@@ -16,13 +16,7 @@ from ocr import decode, pipeline
 from ocr.budget import Budget
 from ocr.detection.detector import Boxes
 from ocr.document import Document, Pixels
-from ocr.errors import (
-    BadRequest,
-    OcrError,
-    PictureError,
-    SourceError,
-    TooManyImages,
-)
+from ocr.errors import BadRequest, OcrError, PictureError, SourceError, TooManyImages
 from ocr.formats import hub
 from ocr.formats.catalogue import FORMATS
 from ocr.model import DetectionModel, RecognitionModel

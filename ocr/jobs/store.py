@@ -162,9 +162,8 @@ class JobStore:
 
     def files(self, job: str) -> list[tuple[str, OcrError | None]]:
         """A job's files: their names, and why they cannot be read."""
-        rows = sql.select(_files).where(_files.c.job == job).order_by(_files.c.file)
         with self.engine.begin() as connection:
-            found = connection.execute(rows).all()
+            found = _files_of(connection, job)
         return [(each.source, _error(each.code, each.message)) for each in found]
 
     def file(self, job: str, number: int) -> bytes:
@@ -185,7 +184,9 @@ class JobStore:
         data = _packed(page)
         with self.engine.begin() as connection:
             _must_exist(connection, job)
-            there = sql.select(_pages.c.place).where(*_this_page(job, number, place))
+            there = sql.select(_pages.c.place).where(
+                _pages.c.job == job, _pages.c.file == number, _pages.c.place == place
+            )
             if connection.execute(there).first() is None:
                 row = _pages.insert().values(job=job, file=number, place=place, data=data)
                 connection.execute(row)
@@ -198,16 +199,14 @@ class JobStore:
 
     def documents(self, job: str) -> list[Document]:
         """All that was read, file by file."""
-        rows = sql.select(_files).where(_files.c.job == job).order_by(_files.c.file)
         with self.engine.begin() as connection:
-            files = connection.execute(rows).all()
             return [
                 Document(
                     [] if each.code else list(_pages_of(connection, job, each.file)),
                     each.source,
                     error=_error(each.code, each.message),
                 )
-                for each in files
+                for each in _files_of(connection, job)
             ]
 
     def keep_result(self, job: str, data: bytes) -> None:
@@ -281,6 +280,11 @@ def _must_exist(connection: Connection, job: str) -> None:
         raise JobUnknown(job)
 
 
+def _files_of(connection: Connection, job: str) -> Sequence[sql.Row[Any]]:
+    rows = sql.select(_files).where(_files.c.job == job).order_by(_files.c.file)
+    return connection.execute(rows).all()
+
+
 def _write(connection: Connection, job: str, number: int, data: bytes) -> None:
     for part, start in enumerate(range(0, len(data), PART)):
         row = {"job": job, "file": number, "part": part, "data": data[start : start + PART]}
@@ -294,10 +298,6 @@ def _parts_of(connection: Connection, job: str, number: int) -> Iterator[bytes]:
         .order_by(_parts.c.part)
     )
     yield from connection.execute(rows).scalars()
-
-
-def _this_page(job: str, number: int, place: int) -> tuple[sql.ColumnElement[bool], ...]:
-    return (_pages.c.job == job, _pages.c.file == number, _pages.c.place == place)
 
 
 def _pages_of(connection: Connection, job: str, number: int) -> Iterator[Page]:
