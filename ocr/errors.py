@@ -11,7 +11,10 @@
     │   ├── JobUnknown            JOB_UNKNOWN          404
     │   ├── JobNotDone            JOB_NOT_DONE         409
     │   ├── JobsUnavailable       JOBS_UNAVAILABLE     503
+    │   ├── Unauthorized          UNAUTHORIZED         401
+    │   ├── RateLimited           RATE_LIMITED         429
     │   ├── Busy                  BUSY                 503
+    │   ├── UploadTimedOut        UPLOAD_TIMEOUT       408
     │   └── TimedOut              TIMEOUT              504
     ├── SourceError               where one picture should have come from
     │   ├── NotBase64             NOT_BASE64           400
@@ -28,8 +31,8 @@
     ├── ModelError                a model on disk
     │   ├── ModelMissing          MODEL_MISSING        500
     │   ├── ModelDamaged          MODEL_DAMAGED        500
-    │   ├── ModelUnreachable      MODEL_UNREACHABLE    502
-    │   └── DiskFull              DISK_FULL            507
+    │   └── ModelUnreachable      MODEL_UNREACHABLE    502
+    ├── DiskFull                  DISK_FULL            507
     ├── ServerUnreachable         SERVER_UNREACHABLE   502
     ├── DeviceUnavailable         DEVICE_UNAVAILABLE   500
     └── InferenceFailed           INFERENCE_FAILED     500
@@ -131,10 +134,36 @@ class JobsNotOpen(JobsUnavailable):
     """The database of jobs does not answer yet: it is asked again every few seconds."""
 
 
+class Unauthorized(RequestError):
+    """No key, or none that this server knows."""
+
+    code, status = "UNAUTHORIZED", 401
+
+
+class RateLimited(RequestError):
+    """More requests than OCR_RATE_LIMIT from one key or address."""
+
+    code, status = "RATE_LIMITED", 429
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class Busy(RequestError):
-    """More requests than OCR_MAX_CONCURRENCY are being served."""
+    """More requests, images or bytes are in work than the server's limits allow."""
 
     code, status = "BUSY", 503
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UploadTimedOut(RequestError):
+    """The request was not received within OCR_UPLOAD_TIMEOUT_S."""
+
+    code, status = "UPLOAD_TIMEOUT", 408
 
 
 class TimedOut(RequestError):
@@ -233,8 +262,8 @@ class ModelUnreachable(ModelError):
     code, status = "MODEL_UNREACHABLE", 502
 
 
-class DiskFull(ModelError):
-    """A model does not fit on the disk, or into the quota, where it should go."""
+class DiskFull(OcrError):
+    """A model or a job does not fit on the disk, or into the quota, where it should go."""
 
     code, status = "DISK_FULL", 507
 

@@ -16,6 +16,7 @@ from ocr.order import reading_order
 from ocr.recognition import lines
 from ocr.recognition.ctc import Reading
 from ocr.recognition.lines import PackedLines
+from ocr.stages import stage
 from ocr.words import words
 
 Detect = Callable[[Pixels], Awaitable[Boxes]]
@@ -86,9 +87,10 @@ class Pipeline:
 
     async def _look(self, page: Pixels, plan: tiles.Plan) -> npt.NDArray[np.float32]:
         height, width = page.shape[:2]
-        shown = await asyncio.to_thread(tiles.prepare, page, plan, self.detection)
-        found = await asyncio.gather(*(self.detect(tile.pixels) for tile in shown))
-        return await asyncio.to_thread(tiles.restore, shown, found, plan, width, height)
+        with stage("detect"):
+            shown = await asyncio.to_thread(tiles.prepare, page, plan, self.detection)
+            found = await asyncio.gather(*(self.detect(tile.pixels) for tile in shown))
+            return await asyncio.to_thread(tiles.restore, shown, found, plan, width, height)
 
     async def _read_lines(self, page: Pixels, quads: npt.NDArray[np.float32]) -> list[Line]:
         """Read lines, and those that are read badly once more as they may have been meant."""
@@ -112,9 +114,11 @@ class Pipeline:
         """Read quads, each with the number of the corner at which its text starts."""
         if not wanted:
             return []
-        parts = await asyncio.to_thread(self._cut, page, wanted)
-        flat = [part for line in parts for part in line]
-        readings = iter(await self.recognise(lines.pack(flat)))
+        with stage("crop"):
+            parts = await asyncio.to_thread(self._cut, page, wanted)
+            packed = lines.pack([part for line in parts for part in line])
+        with stage("recognise"):
+            readings = iter(await self.recognise(packed))
         joined = [
             lines.join([next(readings) for _ in line], [part.shape[1] for part in line])
             for line in parts

@@ -1,41 +1,64 @@
 """The way of one file: from where it is, through the limits, page by page."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, aclosing, closing
-from dataclasses import dataclass, field, replace
+from contextlib import aclosing, closing
+from dataclasses import replace
+from itertools import islice
 from typing import TypeVar
 
-from ocr import decode, page_picture, pdf
+from ocr import decode, page_picture
 from ocr.budget import Budget
 from ocr.decode import DecodeLimits, File, Frame
-from ocr.document import Document, Page, Picture, Pixels
+from ocr.document import Document, Line, Page, Picture, Pixels
 from ocr.formats.catalogue import FORMATS
 from ocr.pipeline import Pipeline, page_of
 from ocr.sources import Sources
+from ocr.stages import stage
+from ocr.turns import Turns
 from ocr.wanted import Wanted
 
 VIEWED = 1600  # pixels of the longer side of a picture that is only looked at
+AHEAD = 4  # pages of one file that are in work or wait for their turn
 
+Opened = Callable[[bytes, DecodeLimits], File]
 T = TypeVar("T")
 
 
 class Reader:
-    """Reads files within limits. `budget` is in pixels, over all pages held at a time."""
+    """Reads files within limits.
+
+    `budget` is in pixels, over all pages held at a time, `turns` are those of all pages. Files are
+    opened by `opened`, in `executor`.
+    """
 
     def __init__(
-        self, pipeline: Pipeline, sources: Sources, limits: DecodeLimits, budget: Budget
+        self,
+        pipeline: Pipeline,
+        sources: Sources,
+        limits: DecodeLimits,
+        budget: Budget,
+        turns: Turns | None = None,
+        opened: Opened = decode.opened,
+        executor: Executor | None = None,
     ) -> None:
         self.pipeline = pipeline
         self._without_words = pipeline.without_words()
         self.sources = sources
         self.limits = limits
         self.budget = budget
+        self.turns = turns or Turns(AHEAD)
+        self.told: Callable[[Page], None] = lambda page: None  # of each page that was read
+        self._opened = opened
+        self._executor = executor
 
     async def read(self, entry: str) -> Document:
         """Read a URL, a data URI or base64. Raises SourceError, PictureError, InferenceFailed."""
-        return await self.read_bytes(await self.sources.load(entry))
+        with stage("fetch"):
+            data = await self.sources.load(entry)
+        return await self.read_bytes(data)
 
     async def read_bytes(self, data: bytes) -> Document:
         """Read a file's bytes as nobody asked otherwise. Raises PictureError, InferenceFailed."""
@@ -43,93 +66,85 @@ class Reader:
 
     async def read_file(self, data: bytes, wanted: Wanted, source: str = "") -> Document:
         """Read the wanted pages of a file. Raises PictureError, InferenceFailed."""
-        async with aclosing(self.pages(data, wanted)) as found:
+        file = await self._open(data)
+        own = data if wanted.format == "pdf" and file.is_pdf else None
+        async with aclosing(self.pages_of(file, wanted)) as found:
             pages = [page async for page in found]
-        own = data if wanted.format == "pdf" and decode.is_pdf(data) else None
         return Document(pages, source, own)
 
-    def count(self, data: bytes, wanted: Wanted) -> list[int]:
-        """The numbers of the pages that `pages` reads. Takes a moment. Raises PictureError."""
-        with closing(decode.opened(data, self.limits)) as file:
+    async def count(self, data: bytes, wanted: Wanted) -> list[int]:
+        """The numbers of the pages that `pages` reads. Raises PictureError."""
+        file = await self._open(data)
+        with closing(file):
             return decode.numbers(file, wanted, self.limits)
 
     async def pages(self, data: bytes, wanted: Wanted) -> AsyncGenerator[Page, None]:
-        """Read the wanted pages of a file, one by one, in the order in which they were asked for.
+        """Read the wanted pages of a file, in the order in which they were asked for.
 
-        While one is read the next one is made ready, and keeps its part of the budget until it is
-        asked for: who takes no more pages closes the iterator. Pages that are not wanted cost next
-        to nothing. Raises PictureError, InferenceFailed.
+        Some are read ahead: who takes no more pages closes the iterator. Pages that are not wanted
+        cost next to nothing. Raises PictureError, InferenceFailed.
         """
-        threads = pdf.RENDERER if decode.is_pdf(data) else None
-        file = await _in_thread(threads, lambda: decode.opened(data, self.limits))
-        following: asyncio.Task[_Ready] | None = None
+        async with aclosing(self.pages_of(await self._open(data), wanted)) as found:
+            async for page in found:
+                yield page
+
+    async def _open(self, data: bytes) -> File:
+        with stage("decode"):
+            return await _in_thread(self._executor, lambda: self._opened(data, self.limits))
+
+    async def pages_of(self, file: File, wanted: Wanted) -> AsyncGenerator[Page, None]:
+        """The pages of a file, which is closed at the end."""
+        reading: deque[asyncio.Task[Page]] = deque()
         try:
-            numbers = decode.numbers(file, wanted, self.limits)
-            for number in [*numbers[1:], None]:
-                if following is None:
-                    following = self._start(file, numbers[0], wanted)
-                ready = await following
-                following = None
-                async with ready.room:
-                    if number is not None:
-                        following = self._start(file, number, wanted)
-                    page = await self._read(ready, wanted)
+            numbers = iter(decode.numbers(file, wanted, self.limits))
+            for number in islice(numbers, AHEAD):
+                reading.append(asyncio.create_task(self._page(file, number, wanted)))
+            while reading:
+                page = await reading[0]
+                reading.popleft()
+                self.told(page)
+                for number in islice(numbers, 1):
+                    reading.append(asyncio.create_task(self._page(file, number, wanted)))
                 yield page
         finally:
-            if following is not None:
-                await _drop(following)
-            await _in_thread(threads, file.close)
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
+            await _in_thread(file.executor, file.close)
 
-    def _start(self, file: File, number: int, wanted: Wanted) -> "asyncio.Task[_Ready]":
-        return asyncio.create_task(self._make_ready(file, number, wanted))
-
-    async def _make_ready(self, file: File, number: int, wanted: Wanted) -> "_Ready":
+    async def _page(self, file: File, number: int, wanted: Wanted) -> Page:
         """Look at a page and, if it is to be read or shown, make its pixels within the budget."""
-        frame = await _in_thread(file.executor, lambda: file.frame(number, wanted))
-        ready = _Ready(frame)
-        if frame.lines is not None and not _with_picture(wanted):
-            return ready
-        decode.check_size(frame, self.limits)
-        async with AsyncExitStack() as room:
-            await room.enter_async_context(self.budget.hold(frame.width * frame.height))
-            ready.pixels.append(await _in_thread(file.executor, frame.pixels))
-            ready.room = room.pop_all()
-            ready.room.callback(ready.pixels.clear)
-        return ready
+        async with self.turns.turn():
+            with stage("decode"):
+                frame = await _in_thread(file.executor, lambda: file.frame(number, wanted))
+            if frame.lines is not None and not _with_picture(wanted):
+                return await _own_text(frame, frame.lines)
+            decode.check_size(frame, self.limits)
+            async with self.budget.hold(frame.width * frame.height):
+                with stage("decode"):
+                    pixels = await _in_thread(file.executor, frame.pixels)
+                return await self._read(frame, pixels, wanted)
 
-    async def _read(self, ready: "_Ready", wanted: Wanted) -> Page:
-        frame, picture = ready.frame, None
+    async def _read(self, frame: Frame, pixels: Pixels, wanted: Wanted) -> Page:
         if frame.lines is None:
             with_words = wanted.words or FORMATS[wanted.format].words
             pipeline = self.pipeline if with_words else self._without_words
-            page = await pipeline.read(ready.pixels[0])
+            page = await pipeline.read(pixels)
+            page = replace(page, number=frame.number, dpi=frame.dpi)
         else:
-            page = await asyncio.to_thread(page_of, frame.width, frame.height, frame.lines)
-            page = replace(page, text_layer=True)
-        if _with_picture(wanted):
-            picture = await asyncio.to_thread(_picture, frame, ready.pixels[0], wanted)
-        return replace(page, number=frame.number, dpi=frame.dpi, picture=picture)
-
-
-@dataclass
-class _Ready:
-    """A page that can be read. Leaving its room gives back its pixels, if it needs any."""
-
-    frame: Frame
-    room: AsyncExitStack = field(default_factory=AsyncExitStack)
-    pixels: list[Pixels] = field(default_factory=list)
+            page = await _own_text(frame, frame.lines)
+        if not _with_picture(wanted):
+            return page
+        return replace(page, picture=await asyncio.to_thread(_picture, frame, pixels, wanted))
 
 
 async def _in_thread(executor: Executor | None, work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(executor, work)
 
 
-async def _drop(task: "asyncio.Task[_Ready]") -> None:
-    """Give back what a page that nobody waits for holds."""
-    task.cancel()
-    (outcome,) = await asyncio.gather(task, return_exceptions=True)
-    if isinstance(outcome, _Ready):
-        await outcome.room.aclose()
+async def _own_text(frame: Frame, lines: list[Line]) -> Page:
+    page = await asyncio.to_thread(page_of, frame.width, frame.height, lines)
+    return replace(page, text_layer=True, number=frame.number, dpi=frame.dpi)
 
 
 def _with_picture(wanted: Wanted) -> bool:

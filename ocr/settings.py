@@ -43,8 +43,25 @@ class Settings(BaseSettings):
         default=150_000_000, ge=1, description="of all pages that one process holds at a time"
     )
     max_concurrency: int = Field(default=64, ge=1, description="requests in work in one process")
+    max_waiting: int = Field(
+        default=256, ge=1, description="images that wait for their turn in one process"
+    )
+    max_bytes_in_work: int = Field(
+        default=512_000_000, ge=1, description="of all requests that one process holds at a time"
+    )
     timeout_s: float = Field(default=120.0, gt=0, description="for one request")
+    upload_timeout_s: float = Field(default=60.0, gt=0, description="for receiving one request")
     url_timeout_s: float = Field(default=15.0, gt=0, description="for fetching one URL")
+    decoders: int = Field(
+        default=2, ge=1, description="processes that open files, for each that answers"
+    )
+    decode_timeout_s: float = Field(default=30.0, gt=0, description="for opening one page")
+    decode_bytes: int = Field(
+        default=2_000_000_000, ge=1, description="of memory that opening one page may take"
+    )
+    runner_timeout_s: float = Field(
+        default=5.0, gt=0, description="after which a runner without a sign of life is replaced"
+    )
     jobs: str = Field(
         default="~/.local/state/ocr-service/jobs.sqlite",
         description="the database of jobs: a file of SQLite, a postgresql:// URL, or off",
@@ -58,6 +75,22 @@ class Settings(BaseSettings):
     max_job_pages: int = Field(default=5000, ge=1, description="of one file of a job")
     allow_private_urls: bool = Field(
         default=False, description="fetch from private addresses as well"
+    )
+    api_keys: str = Field(
+        default="", description="keys, with commas between them; without any, all may call"
+    )
+    rate_limit: int = Field(
+        default=0, ge=0, description="requests a minute of one key, or address; 0 for any number"
+    )
+    cors_origins: str = Field(
+        default="", description="origins, with commas, whose pages may call; * for all"
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="text or json")
+    traces: str = Field(
+        default="", description="where OpenTelemetry spans go: an OTLP endpoint, over HTTP"
+    )
+    traces_share: float = Field(
+        default=1.0, ge=0, le=1, description="of requests that are traced, if any are"
     )
 
     @field_validator("detection")
@@ -95,6 +128,15 @@ class Settings(BaseSettings):
         if "://" in self.jobs:
             return self.jobs.replace("postgresql://", "postgresql+psycopg://", 1)
         return f"sqlite:///{Path(self.jobs).expanduser()}"
+
+    @property
+    def pages_at_once(self) -> int:
+        """Pages that one process has in work: more would only wait, before those that come later.
+
+        On a GPU a batch runs in each runner while the next one is made ready; on a CPU a page runs
+        on each core while others are made ready.
+        """
+        return 2 * self.batch_pages if self.device == "cuda" else available_cores() + 2
 
     @property
     def network_threads(self) -> int:

@@ -3,16 +3,19 @@
 from typing import Any
 
 from bentoml._internal.marshal import dispatcher as bentoml_dispatcher
+from bentoml._internal.server.http import traffic as bentoml_traffic
 
 from ocr.settings import Settings
+from runners.door import drop_calls_of_the_gone
 
 # A runner waits for its turn at a network, however many pages stand before it: the service in
-# front gives up on a request, the runner does not.
+# front gives up on a request, and with it on its calls.
 TIMEOUT_S = 3600
 
 
 def runner_options(settings: Settings) -> dict[str, Any]:
     """Options of `bentoml.service` for a runner."""
+    _set_no_timers()
     options: dict[str, Any] = {
         "workers": settings.runner_workers,  # on CUDA, all on the GPU that the runner is given
         "traffic": {"timeout": TIMEOUT_S},
@@ -33,6 +36,7 @@ def batching_options(settings: Settings) -> dict[str, Any]:
     refused at the service's door instead.
     """
     _batch_without_waiting()
+    drop_calls_of_the_gone()
     return {
         "batchable": True,
         "max_batch_size": settings.batch_pages,
@@ -62,3 +66,18 @@ def _forget_the_queue(optimizer: Any) -> None:
 
 async def _learn_nothing(dispatcher: Any, *numbers: int) -> None:
     """In place of the dispatcher's training."""
+
+
+def _set_no_timers() -> None:
+    """Let the doors alone limit a call's time.
+
+    BentoML's own limit leaves a timer behind for each call, which is kept until the time that the
+    call might have taken is over: an hour of a runner's calls.
+    """
+    traffic: Any = bentoml_traffic
+    traffic.TimeoutMiddleware.__call__ = _without_limit
+
+
+async def _without_limit(middleware: Any, scope: Any, receive: Any, send: Any) -> None:
+    """In place of TimeoutMiddleware.__call__."""
+    await middleware.app(scope, receive, send)

@@ -16,8 +16,9 @@ from ocr.decode import DecodeLimits
 from ocr.document import Page, Pixels
 from ocr.errors import ImageDamaged, ImageTooLarge, InferenceFailed, PagesOutOfRange
 from ocr.pipeline import Pipeline
-from ocr.reader import Reader
+from ocr.reader import AHEAD, Reader
 from ocr.sources import Sources
+from ocr.turns import Turns
 from ocr.wanted import Wanted
 from tests import pdfs, pictures
 from tests.pdfs import HEIGHT, WIDTH, text
@@ -43,26 +44,27 @@ class Watching:
         return self
 
     async def read(self, page: Pixels) -> Page:
+        index = len(self.shapes)
         self.shapes.append(page.shape)
         await asyncio.sleep(0.05)
         await self.goes_on.wait()
         self.held.append(self.budget.used)
-        if len(self.shapes) - 1 == self.fails_at:
+        if index == self.fails_at:
             raise InferenceFailed("it failed")
         return Page(page.shape[1], page.shape[0])
 
 
-def reader_of(limits: DecodeLimits, total: int) -> tuple[Reader, Watching]:
+def reader_of(limits: DecodeLimits, total: int, turns: int = 8) -> tuple[Reader, Watching]:
     budget = Budget(total)
     watching = Watching(budget)
-    return Reader(cast(Pipeline, watching), Sources(), limits, budget), watching
+    return Reader(cast(Pipeline, watching), Sources(), limits, budget, Turns(turns)), watching
 
 
 @asynccontextmanager
 async def watched(
-    limits: DecodeLimits | None = None, total: int = 10 * PIXELS
+    limits: DecodeLimits | None = None, total: int = 10 * PIXELS, turns: int = 8
 ) -> AsyncIterator[tuple[Reader, Watching]]:
-    reader, watching = reader_of(limits or DecodeLimits(), total)
+    reader, watching = reader_of(limits or DecodeLimits(), total, turns)
     yield reader, watching
     assert reader.budget.used == 0
 
@@ -119,7 +121,7 @@ def test_the_wanted_pages_come_as_they_were_asked_for(
 ) -> None:
     wanted = Wanted(pages=pages)
     reader, _ = reader_of(DecodeLimits(), PIXELS)
-    assert reader.count(data, wanted) == numbers
+    assert asyncio.run(reader.count(data, wanted)) == numbers
     assert [page.number for page in asyncio.run(read(data, wanted))] == numbers
 
 
@@ -149,16 +151,30 @@ def test_a_picture_has_the_resolution_that_it_says() -> None:
     assert page.dpi is None
 
 
-# One after the other
+# Side by side
 
 
-def test_at_most_two_pages_are_held_and_the_next_is_ready() -> None:
-    async def run() -> list[int]:
+def test_pages_of_a_file_are_read_ahead_and_come_in_their_order() -> None:
+    async def run() -> tuple[list[int], int]:
         async with watched() as (reader, watching):
-            await reader.read_file(pdfs.of(*[DRAWN] * 5), Wanted())
+            found = await reader.read_file(pdfs.of(*[DRAWN] * 9), Wanted())
+            return [page.number for page in found.pages], max(watching.held)
+
+    numbers, most = asyncio.run(run())
+    assert numbers == list(range(1, 10))
+    assert PIXELS < most <= AHEAD * PIXELS
+
+
+def test_files_share_the_turns() -> None:
+    async def run() -> list[int]:
+        async with watched(turns=2) as (reader, watching):
+            files = [reader.read_file(pdfs.of(*[DRAWN] * 3), Wanted()) for _ in range(3)]
+            await asyncio.wait_for(asyncio.gather(*files), 30)
             return watching.held
 
-    assert asyncio.run(run()) == [2 * PIXELS] * 4 + [PIXELS]
+    held = asyncio.run(run())
+    assert len(held) == 9
+    assert max(held) == 2 * PIXELS
 
 
 def test_pages_that_fit_only_alone_are_read_alone() -> None:
@@ -200,9 +216,9 @@ def test_a_page_that_cannot_be_read_gives_back_what_it_holds() -> None:
 def test_who_stops_early_leaves_nothing_behind() -> None:
     async def run() -> None:
         async with watched() as (reader, watching):
-            async with aclosing(reader.pages(pdfs.of(*[DRAWN] * 4), Wanted())) as found:
+            async with aclosing(reader.pages(pdfs.of(*[DRAWN] * 9), Wanted())) as found:
                 assert (await anext(found)).number == 1
-            assert len(watching.shapes) == 1
+            assert len(watching.shapes) <= 1 + AHEAD < 9
 
     asyncio.run(run())
 

@@ -1,8 +1,7 @@
 """Answers that are files: documents in the format that was asked for."""
 
-import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
@@ -11,20 +10,23 @@ from starlette.responses import Response
 from ocr.document import Document
 from ocr.errors import OcrError
 from ocr.formats.catalogue import FORMATS, Format
+from ocr.stages import stage
 from ocr.wanted import Wanted
 from web.door import error_response
 
 ERRORS = "X-OCR-Errors"
+Render = Callable[[Sequence[Document], Wanted], Awaitable[bytes]]
 
 
-async def file_response(documents: Sequence[Document], wanted: Wanted) -> Response:
+async def file_response(documents: Sequence[Document], wanted: Wanted, render: Render) -> Response:
     """One file of all documents, or the first one's error if none was read."""
     first = documents[0].error
     if first is not None and all(each.error is not None for each in documents):
         response: Response = error_response(first)
     else:
         kind = FORMATS[wanted.format]
-        body = await asyncio.to_thread(kind.render, documents, wanted)
+        with stage("format"):
+            body = await render(documents, wanted)
         response = Response(body, media_type=kind.media_type)
         read = [each.source for each in documents if each.error is None]
         response.headers["Content-Disposition"] = disposition(read, kind)

@@ -3,18 +3,31 @@
 import asyncio
 import json
 import logging
-from functools import cache
+import math
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ocr.errors import BadRequest, Busy, JobsNotOpen, OcrError, RequestTooLarge, TimedOut
+from ocr.errors import (
+    BadRequest,
+    Busy,
+    JobsNotOpen,
+    OcrError,
+    RateLimited,
+    RequestTooLarge,
+    TimedOut,
+    UploadTimedOut,
+)
 from ocr.settings import Settings
+from web import metrics
+from web.gone import Attendance
 
 log = logging.getLogger("ocr.door")
 RETRY_AFTER_S = 1
+UPLOADS = 8  # requests may be received for each that may be in work: slow clients are many
 JSON_CALLS = ("/ocr_system", "/predict/ocr_system")
 CODES = {
     400: "BAD_REQUEST",
@@ -29,32 +42,26 @@ CODES = {
 
 def error_response(error: OcrError) -> JSONResponse:
     """An error as the API answers it: {"error": {"code", "message"}}."""
-    passing = isinstance(error, Busy | JobsNotOpen)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if passing else None
+    metrics.count_refused(error.code)
+    headers = {}
+    if isinstance(error, Busy | JobsNotOpen | RateLimited):
+        seconds = getattr(error, "retry_after_s", RETRY_AFTER_S)
+        headers["Retry-After"] = str(max(RETRY_AFTER_S, math.ceil(seconds)))
     return JSONResponse({"error": error.as_dict()}, error.status, headers)
 
 
-@cache
-def _requests_in_work() -> Any:
-    """The gauge by which one knows that more servers are needed; all processes' together."""
-    # Imported any sooner than in a worker, it would count for its own process only.
-    from prometheus_client import Gauge
-
-    return Gauge(
-        "ocr_requests_in_work",
-        "Requests that wait or are being worked on",
-        multiprocess_mode="livesum",
-    )
-
-
 class Door:
-    """ASGI middleware: admits requests up to a number, a size and a time, and shapes errors."""
+    """ASGI middleware: admits requests up to a number, a size and a time, and shapes errors.
+
+    Requests whose client goes away are given up.
+    """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        self.in_work = 0
-        _requests_in_work().set(0)
+        self.uploads = 0  # requests that are being received,
+        self.in_work = 0  # and those that were,
+        self.bytes = 0  # and all that they hold
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,46 +75,86 @@ class Door:
                 await self.app(scope, receive, shaped)
         except OcrError as error:
             log.info("%s refused: %s %s", scope["path"], error.code, error)
-            await error_response(error)(scope, receive, send)
+            if not shaped.started:
+                await error_response(error)(scope, receive, send)
         except Exception:  # BentoML would let the client wait for its own time limit
             log.exception("%s failed", scope["path"])
             if not shaped.started:
                 await error_response(OcrError("see the server's log"))(scope, receive, send)
 
     async def _post(self, scope: Scope, receive: Receive, send: "_Shaped") -> None:
+        self._check_room()
+        body = bytearray()
+        try:
+            await self._receive(scope, receive, body)
+            self._check_room()
+            await self._work(_typed(scope), _Replay(body, receive), send)
+        finally:
+            self.bytes -= len(body)
+
+    def _check_room(self) -> None:
         if self.in_work >= self.settings.max_concurrency:
             raise Busy(f"{self.in_work} requests are in work")
-        self.in_work += 1
-        _requests_in_work().inc()
+
+    async def _receive(self, scope: Scope, receive: Receive, body: bytearray) -> None:
+        """Receive the whole body. Raises Busy, RequestTooLarge, UploadTimedOut, BadRequest."""
+        if self.uploads >= UPLOADS * self.settings.max_concurrency:
+            raise Busy(f"{self.uploads} requests are being received")
+        self.uploads += 1
         try:
-            async with asyncio.timeout(self.settings.timeout_s):
-                body = await _body(scope, receive, self.settings.max_request_bytes)
-                await self.app(_typed(scope), _Replay(body, receive), send)
+            async with asyncio.timeout(self.settings.upload_timeout_s):
+                async for part in _parts(scope, receive, self.settings.max_request_bytes):
+                    if self.bytes + len(part) > self.settings.max_bytes_in_work:
+                        raise Busy(f"requests of {self.bytes} bytes are in work")
+                    body += part
+                    self.bytes += len(part)
         except TimeoutError:
-            if not send.started:
+            raise UploadTimedOut(
+                f"not received within {self.settings.upload_timeout_s:g} s"
+            ) from None
+        finally:
+            self.uploads -= 1
+
+    async def _work(self, scope: Scope, receive: Receive, send: "_Shaped") -> None:
+        limit_s = self.settings.timeout_s
+        self.in_work += 1
+        metrics.requests_in_work().inc()
+        gone = False
+        try:
+            async with asyncio.timeout(limit_s) as limit, Attendance(receive, limit) as attended:
+                try:
+                    await self.app(scope, attended, send)
+                finally:
+                    gone = attended.gone
+        except TimeoutError:
+            if gone:
+                log.info("%s given up: the client went away", scope["path"])
+            elif not send.started:
                 raise TimedOut(
-                    f"no answer within {self.settings.timeout_s:g} s; long documents go to /jobs"
+                    f"no answer within {limit_s:g} s; long documents go to /jobs"
                 ) from None
         finally:
             self.in_work -= 1
-            _requests_in_work().dec()
+            metrics.requests_in_work().dec()
 
 
-async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises RequestTooLarge, before it is read where its length is told."""
+async def _parts(scope: Scope, receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    """A body as it comes. Raises RequestTooLarge, at once where its length is told."""
     told = Headers(scope=scope).get("content-length", "0")
     if told.isdigit() and int(told) > limit:
         raise RequestTooLarge(f"{told} bytes, the limit is {limit}")
-    body = bytearray()
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise BadRequest("the client went away")
-        body += message.get("body", b"")
-        if len(body) > limit:
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
             raise RequestTooLarge(f"more than {limit} bytes")
+        yield part
         if not message.get("more_body", False):
-            return bytes(body)
+            return
 
 
 def _typed(scope: Scope) -> Scope:
@@ -121,14 +168,14 @@ def _typed(scope: Scope) -> Scope:
 class _Replay:
     """An ASGI `receive` that gives a body that was read already."""
 
-    def __init__(self, body: bytes, receive: Receive) -> None:
-        self.body: bytes | None = body
+    def __init__(self, body: bytearray, receive: Receive) -> None:
+        self.body: bytearray | None = body
         self.receive = receive
 
     async def __call__(self) -> Message:
         if self.body is None:
             return await self.receive()
-        body, self.body = self.body, None
+        body, self.body = bytes(self.body), None
         return {"type": "http.request", "body": body, "more_body": False}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ocr import local
 from ocr.budget import Budget
-from ocr.decode import DecodeLimits
+from ocr.decode import DecodeLimits, File, numbers
 from ocr.document import Page
 from ocr.errors import (
     DeviceUnavailable,
@@ -27,6 +27,7 @@ from ocr.progress import FilePages
 from ocr.reader import Reader
 from ocr.settings import Settings, available_cores
 from ocr.sources import Sources
+from ocr.turns import Turns
 from ocr.wanted import Wanted
 
 Render = Callable[[bytes, str, FilePages], Awaitable[bytes]]  # a file's bytes and its source
@@ -56,15 +57,16 @@ class _ToldReader(Reader):
         sources: Sources,
         limits: DecodeLimits,
         budget: Budget,
+        turns: Turns,
         told: FilePages,
     ) -> None:
-        super().__init__(pipeline, sources, limits, budget)
+        super().__init__(pipeline, sources, limits, budget, turns)
         self._told = told
 
-    async def pages(self, data: bytes, wanted: Wanted) -> AsyncGenerator[Page, None]:
+    async def pages_of(self, file: File, wanted: Wanted) -> AsyncGenerator[Page, None]:
         if self._told.shown:
-            self._told.begin(len(await asyncio.to_thread(self.count, data, wanted)))
-        async with aclosing(super().pages(data, wanted)) as pages:
+            self._told.begin(len(numbers(file, wanted, self.limits)))
+        async with aclosing(super().pages_of(file, wanted)) as pages:
             async for page in pages:
                 self._told.page()
                 yield page
@@ -76,11 +78,11 @@ def here(wanted: Wanted, detection: Path, recognition: Path, settings: Settings)
         detection, recognition, settings.device, settings.network_threads, settings.min_confidence
     )
     limits = replace(settings.decode_limits, bytes=UNLIMITED, pages=UNLIMITED)
-    budget = Budget(settings.pixels_in_work)
+    budget, turns = Budget(settings.pixels_in_work), Turns(available_cores() + 1)
     draw = FORMATS[wanted.format].render
 
     async def render(data: bytes, source: str, told: FilePages) -> bytes:
-        reader = _ToldReader(pipeline, Sources(), limits, budget, told)
+        reader = _ToldReader(pipeline, Sources(), limits, budget, turns, told)
         document = await reader.read_file(data, wanted, source)
         return await asyncio.to_thread(draw, [document], wanted)
 

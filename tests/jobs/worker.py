@@ -27,7 +27,7 @@ class Reader:
         self.seconds = seconds
         self.shaken = False
 
-    def count(self, data: bytes, wanted: Wanted) -> list[int]:
+    async def count(self, data: bytes, wanted: Wanted) -> list[int]:
         if data == b"bad":
             raise ImageDamaged("no picture")
         return list(range(1, 1 + (4 if data in (b"odd", b"shaky") else int(data))))

@@ -2,16 +2,35 @@
 
 import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import httpx
 import numpy as np
+import pytest
 
 from tests import pictures
 from tests.hosts import host
-from tests.service.served import Served
+from tests.service.served import Served, serve
 
 SMALL = pictures.to_base64(pictures.to_png(pictures.label("Hello 2026").image))
+
+
+@pytest.fixture(scope="module")
+def slow(store: Path) -> Iterator[Served]:
+    """A service with little time and room for what is slow."""
+    with serve(
+        store,
+        allow_private_urls="1",
+        timeout_s="2",
+        upload_timeout_s="1.5",
+        max_concurrency="2",
+        max_bytes_in_work="400000",
+        jobs="off",
+    ) as running:
+        yield running
 
 
 def test_too_many_images(narrow: Served) -> None:
@@ -61,12 +80,53 @@ def test_too_much_at_once_is_refused_at_once(narrow: Served) -> None:
     assert narrow.read(SMALL).status_code == 200
 
 
-def test_a_request_that_takes_too_long_is_given_up(narrow: Served) -> None:
-    """A client that sends its body drop by drop meets the time limit of 6 seconds."""
-    address = httpx.URL(narrow.url)
+def test_a_request_that_takes_too_long_is_given_up(slow: Served) -> None:
+    """A host stalls for longer than a request may take."""
     start = time.monotonic()
-    with socket.create_connection((address.host, address.port or 80), timeout=10) as client:
-        client.sendall(b"POST /ocr_system HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    with host(b"") as url:
+        answer = slow.read(f"{url}/stall")
+    assert answer.status_code == 504
+    assert answer.json()["error"]["code"] == "TIMEOUT"
+    assert time.monotonic() - start < 4
+
+
+def test_an_upload_that_takes_too_long_is_given_up(slow: Served) -> None:
+    """A client sends its body drop by drop."""
+    start = time.monotonic()
+    with _begun(slow) as client:
         answer = client.recv(65536)
-    assert b" 504 " in answer.splitlines()[0]
-    assert 5 < time.monotonic() - start < 9
+    assert b" 408 " in answer.splitlines()[0]
+    assert b"UPLOAD_TIMEOUT" in answer
+    assert 0.9 < time.monotonic() - start < 4
+
+
+def test_uploads_that_take_their_time_leave_room_for_others(slow: Served) -> None:
+    """There are more of them than requests may be in work."""
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(_begun(slow))
+        assert slow.read(SMALL).status_code == 200
+
+
+def test_bytes_that_are_held_are_counted(slow: Served) -> None:
+    """Three that are being sent hold all that may be held; when they end there is room again."""
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(_begun(slow, b"x" * 130_000))
+        time.sleep(0.3)
+        answer = slow.read("x" * 20_000)
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "BUSY"
+    time.sleep(0.3)
+    assert slow.read(SMALL).status_code == 200
+
+
+@contextmanager
+def _begun(served: Served, body: bytes = b"{") -> Iterator[socket.socket]:
+    """A request of which the last bytes do not come."""
+    address = httpx.URL(served.url)
+    with socket.create_connection((address.host, address.port or 80), timeout=10) as client:
+        length = len(body) + 100
+        head = f"POST /ocr_system HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+        client.sendall(head.encode() + body)
+        yield client

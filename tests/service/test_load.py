@@ -1,9 +1,13 @@
 """Many clients at a time get what one client gets, and runners really hold several pages."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
+import httpx
+import psutil
+import pytest
 from consistency import count_batches
 
 from tests import pictures
@@ -47,3 +51,48 @@ def test_concurrent_answers_equal_the_serial_ones(served: Served) -> None:
     for method, after in count_batches(served.get("/metrics").text).items():
         new = after - before[method]
         assert new["sum"] / new["count"] > 1.2, f"{method}: {new}"
+
+
+def test_one_image_does_not_wait_for_the_many_of_another_request(served: Served) -> None:
+    sheet = pictures.to_base64(pictures.to_png(pictures.page(pictures.CHINESE[:4]).image))
+    label = pictures.to_base64(pictures.to_png(pictures.label("Label 42", size=20).image))
+    with ThreadPoolExecutor(1) as other:
+        start = time.monotonic()
+        large = other.submit(served.read, *[sheet] * 48)
+        time.sleep(1)
+        began = time.monotonic()
+        assert served.texts(label) == ["Label 42"]
+        alone = time.monotonic() - began
+        assert large.result().status_code == 200
+        whole = time.monotonic() - start
+    assert alone < whole / 3, f"{alone:.1f} of {whole:.1f} s"
+
+
+def test_a_request_whose_client_goes_away_stops_costing_work(served: Served) -> None:
+    sheet = pictures.to_png(pictures.page(pictures.CHINESE[:8], size=30).image)
+    before = _cpu_seconds(served)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(served.url + "/ocr", files=[("file", sheet)] * 60, timeout=2)
+    spent = _cpu_seconds(served)
+    deadline = time.monotonic() + 20
+    while _cpu_seconds(served, over_s=0.5) > 0.15 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert time.monotonic() < deadline
+    assert "ocr_requests_in_work 0.0" in served.get("/metrics").text
+    after = _cpu_seconds(served) - spent
+    assert after < 3 * (spent - before), f"{after:.1f} s after {spent - before:.1f} s"
+
+
+def _cpu_seconds(served: Served, over_s: float = 0.0) -> float:
+    """What all processes of a server have used so far, or within some time."""
+
+    def total() -> float:
+        root = psutil.Process(served.pid)
+        times = [each.cpu_times() for each in (root, *root.children(recursive=True))]
+        return sum(each.user + each.system for each in times)
+
+    if not over_s:
+        return total()
+    before = total()
+    time.sleep(over_s)
+    return total() - before
