@@ -1,19 +1,25 @@
 """Detection: model-ready pictures in, boxes out."""
 
+import asyncio
 from typing import Any
 
 import bentoml
 import numpy as np
 
+from ocr.errors import OcrError
 from ocr.settings import Settings
+from runners import metrics
+from runners.observer import observe_calls
 from runners.options import batching_options, runner_options
 from runners.store import model_folder
+from runners.tracing import tracing_options
+from runners.watchdog import show_life
 
 settings = Settings()
 entry = settings.models.detection
 
 
-@bentoml.service(name="Detection", **runner_options(settings))
+@bentoml.service(name="Detection", **runner_options(settings), **tracing_options(settings))
 class Detection:
     """Finds the lines of pages, several pages at a time."""
 
@@ -23,13 +29,29 @@ class Detection:
         from ocr.detection.detector import Detector
 
         self.detector = Detector(model_folder(entry), settings.device, settings.network_threads)
+        self._life: asyncio.Task[None] | None = None
+        self._warm_up()
+        observe_calls()
+        metrics.count_start()
+
+    @bentoml.on_startup
+    async def open(self) -> None:
+        self._life = show_life(self.detector.network.motion)
 
     @bentoml.api(**batching_options(settings))
     def detect(self, images: list[np.ndarray]) -> list[Any]:
         """For each picture its Boxes, or the OcrError that it met; as Detector.detect."""
+        metrics.count_batch(len(images))
         return self.detector.detect(images)
 
     @bentoml.api
     def describe(self) -> dict[str, str]:
         """The model and what runs it."""
         return {"model": entry.tag, "provider": self.detector.network.provider}
+
+    def _warm_up(self) -> None:
+        """Run the network once, so that who is ready can read. Raises the error that it meets."""
+        side = 4 * self.detector.model.multiple
+        (found,) = self.detector.detect([np.full((side, side, 3), 255, np.uint8)])
+        if isinstance(found, OcrError):
+            raise found

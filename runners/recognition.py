@@ -1,19 +1,27 @@
 """Recognition: packed lines in, readings out."""
 
+import asyncio
 from typing import Any
 
 import bentoml
+import numpy as np
 
+from ocr.errors import OcrError
+from ocr.recognition.lines import pack
 from ocr.settings import Settings
+from runners import metrics
+from runners.observer import observe_calls
 from runners.options import batching_options, runner_options
 from runners.store import model_folder
+from runners.tracing import tracing_options
+from runners.watchdog import show_life
 from runners.wire import receive_lines, send_readings
 
 settings = Settings()
 entry = settings.models.recognition
 
 
-@bentoml.service(name="Recognition", **runner_options(settings))
+@bentoml.service(name="Recognition", **runner_options(settings), **tracing_options(settings))
 class Recognition:
     """Reads the lines of pages, those of several pages at a time."""
 
@@ -23,6 +31,14 @@ class Recognition:
         from ocr.recognition.recogniser import Recogniser
 
         self.recogniser = Recogniser(model_folder(entry), settings.device, settings.network_threads)
+        self._life: asyncio.Task[None] | None = None
+        self._warm_up()
+        observe_calls()
+        metrics.count_start()
+
+    @bentoml.on_startup
+    async def open(self) -> None:
+        self._life = show_life(self.recogniser.network.motion)
 
     @bentoml.api(**batching_options(settings))
     def recognise(self, requests: list[Any]) -> list[Any]:
@@ -30,10 +46,18 @@ class Recognition:
 
         One request to this call is one page: [send_lines(page)].
         """
-        answers = self.recogniser.recognise([receive_lines(request) for request in requests])
-        return [send_readings(answer) for answer in answers]
+        pages = [receive_lines(request) for request in requests]
+        metrics.count_batch(len(pages), sum(len(page.widths) for page in pages))
+        return [send_readings(answer) for answer in self.recogniser.recognise(pages)]
 
     @bentoml.api
     def describe(self) -> dict[str, str]:
         """The model and what runs it."""
         return {"model": entry.tag, "provider": self.recogniser.network.provider}
+
+    def _warm_up(self) -> None:
+        """Run the network once, so that who is ready can read. Raises the error that it meets."""
+        height = self.recogniser.model.height
+        (found,) = self.recogniser.recognise([pack([np.full((height, height, 3), 255, np.uint8)])])
+        if isinstance(found, OcrError):
+            raise found
