@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from ocr import conversion, origins
 from ocr.catalogue import DETECTION, ENTRIES, PRESETS, RECOGNITION, Entry
-from ocr.errors import DiskFull, ModelError
+from ocr.errors import DiskFull, ModelError, OcrError
 from ocr.model import WEIGHTS, read_detection_model, read_recognition_model
 from ocr.origins import Published
 from ocr.settings import Settings
@@ -190,8 +190,8 @@ def main(arguments: list[str] | None = None) -> int:
             f"import_models: {error}: pip install '.[import]' or '.[modelscope]'", file=sys.stderr
         )
         return 1
-    except (ModelError, ValidationError) as error:
-        code = f"{error.code}: " if isinstance(error, ModelError) else ""
+    except (OcrError, ValidationError) as error:
+        code = f"{error.code}: " if isinstance(error, OcrError) else ""
         print(f"import_models: {code}{error}", file=sys.stderr)
         return 1
     return 0

@@ -20,14 +20,14 @@ STOP = 20.0  # seconds that it may take to end
 
 
 @contextmanager
-def served(**variables: str) -> Iterator[tuple[str, int]]:
-    """Start the service of this repository on a free port; gives its URL and process id.
+def served(service: str = "service:OCR", /, **variables: str) -> Iterator[tuple[str, int]]:
+    """Start a service of this repository on a free port; gives its URL and process id.
 
     `variables` are added to its environment; jobs go to a database that ends with it, unless they
     name another. Raises RuntimeError with the end of its output if it does not become ready.
     """
     port = free_port()
-    command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:OCR"]
+    command = [str(Path(sys.executable).with_name("bentoml")), "serve", service]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     with tempfile.TemporaryDirectory() as folder:
         own = {"BENTOML_DO_NOT_TRACK": "True", "OCR_JOBS": f"{folder}/jobs.sqlite"} | variables

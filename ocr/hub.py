@@ -25,7 +25,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ocr.errors import DiskFull, ModelDamaged, ModelError, ModelMissing, ModelUnreachable
+from ocr.errors import (
+    DiskFull,
+    ModelDamaged,
+    ModelError,
+    ModelMissing,
+    ModelUnreachable,
+    OcrError,
+)
 
 if TYPE_CHECKING:
     from modelscope_hub import HubApi
@@ -119,7 +126,7 @@ class _Repository:
         try:
             folder = self._snapshot(list(by_name))
             return {name: _checked(folder / name, entry) for name, entry in by_name.items()}
-        except ModelError:
+        except OcrError:
             raise
         except Exception as error:
             name, cause = _first_failure(error)
@@ -158,7 +165,7 @@ class _Repository:
         ]
         return {entry.name: entry for entry in listed}
 
-    def _failure(self, error: Exception, what: str, listed: _Listed | None = None) -> ModelError:
+    def _failure(self, error: Exception, what: str, listed: _Listed | None = None) -> OcrError:
         """The error of this project that one of the library's, or of the system's, stands for."""
         from modelscope_hub.errors import FileIntegrityError, NotExistError
 

@@ -18,6 +18,7 @@ import numpy as np
 from ocr.document import Pixels
 from ocr.errors import DeviceUnavailable, InferenceFailed, ModelMissing
 from ocr.model import NETWORK, DetectionModel, RecognitionModel
+from ocr.motion import Motion
 
 Device = Literal["cpu", "cuda"]
 Outputs = list[np.ndarray]  # of one picture
@@ -33,14 +34,20 @@ class Network(ABC):
     provider: str
 
     def __init__(self, threads: int) -> None:
+        self.motion = Motion()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="network")
 
-    @abstractmethod
     def each(self, images: Sequence[Pixels], finish: Finish[T]) -> list[T | InferenceFailed]:
         """Run pictures, (height, width, 3) uint8 RGB, and `finish` each one with its outputs.
 
         What fails, network or `finish`, fails for its own picture only.
         """
+        with self.motion.batch():
+            return self._each(images, finish)
+
+    @abstractmethod
+    def _each(self, images: Sequence[Pixels], finish: Finish[T]) -> list[T | InferenceFailed]:
+        """As `each`; `motion` is told of every run."""
 
     def map(self, task: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
         """Do `task` for each item, as many at once as there are threads."""
@@ -78,7 +85,9 @@ class OnnxNetwork(Network):
         with self._taken(self._threads if large else 1) as alone:
             session = self._alone if large or alone else self._beside
             feed = {session.get_inputs()[0].name: image[np.newaxis]}
-            return [output[0] for output in session.run(None, feed)]
+            outputs = session.run(None, feed)
+            self.motion.moved()
+            return [output[0] for output in outputs]
 
     @contextmanager
     def _taken(self, slots: int) -> Iterator[bool]:
@@ -96,7 +105,7 @@ class OnnxNetwork(Network):
                 self._pending -= 1
                 self._changed.notify_all()
 
-    def each(self, images: Sequence[Pixels], finish: Finish[T]) -> list[T | InferenceFailed]:
+    def _each(self, images: Sequence[Pixels], finish: Finish[T]) -> list[T | InferenceFailed]:
         """As Network.each. Pictures run one by one: on a CPU a batch is no faster."""
         return self.map(lambda image: guard(lambda: finish(image, self.run(image))), images)
 

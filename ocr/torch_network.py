@@ -72,7 +72,7 @@ class TorchNetwork(Network):
         kind = "half" if half else "single"
         self.provider = f"torch {torch.__version__}, {kind} precision, {_name(self._device)}"
 
-    def each(self, images: Sequence[Pixels], finish: Finish[T]) -> list[T | InferenceFailed]:
+    def _each(self, images: Sequence[Pixels], finish: Finish[T]) -> list[T | InferenceFailed]:
         """As Network.each."""
         work: list[tuple[Pixels, Outputs | InferenceFailed]] = []
         order: list[int] = []
@@ -98,7 +98,9 @@ class TorchNetwork(Network):
         padded[:count] = images
         with self._lock, torch.inference_mode():
             outputs = self._run(torch.from_numpy(padded))
-            return [output[:count].cpu().numpy() for output in outputs]
+            arrays = [output[:count].cpu().numpy() for output in outputs]
+        self.motion.moved()
+        return arrays
 
     def _run(self, images: Tensor) -> tuple[Tensor, ...]:
         if self._device.type != "cuda":

@@ -1,5 +1,6 @@
 """Calling a runner from the service."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,8 +12,11 @@ from ocr.errors import InferenceFailed, OcrError
 Call = Callable[[list[Any]], Awaitable[list[Any]]]
 
 # A runner closes an idle connection after 5 seconds, the caller keeps it for 15: a call can meet
-# one that is just being closed.
+# one that is just being closed. One that dies takes all of them along; a new connection waits until
+# the next process of the runner takes it.
 LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
+TRIES = 3
+PAUSE_S = 0.1  # after which the others that are lost are known as well, and not tried
 
 
 async def call_one(call: Call, item: Any) -> Any:
@@ -32,7 +36,9 @@ async def call_one(call: Call, item: Any) -> Any:
 
 
 async def _call(call: Call, item: Any) -> list[Any]:
-    try:
-        return await call([item])
-    except LOST:
-        return await call([item])
+    for _ in range(TRIES - 1):
+        try:
+            return await call([item])
+        except LOST:
+            await asyncio.sleep(PAUSE_S)
+    return await call([item])

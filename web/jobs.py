@@ -1,5 +1,6 @@
 """Jobs over HTTP: files that take longer to read than one waits for an answer."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ocr.errors import JobsNotOpen, JobsUnavailable
+from ocr.errors import JobsNotOpen, JobsUnavailable, JobUnknown
 from ocr.formats.catalogue import FORMATS
 from web.answers import disposition, tell_errors
 from web.uploads import receive
@@ -16,6 +17,8 @@ from web.uploads import receive
 if TYPE_CHECKING:
     from ocr.jobs.store import Job
     from ocr.jobs.work import Jobs
+
+ID = re.compile("[0-9a-f]{32}")
 
 
 def routes(opened: "Callable[[], Jobs | None]", most_files: int, kept: bool) -> list[Route]:
@@ -36,17 +39,17 @@ def routes(opened: "Callable[[], Jobs | None]", most_files: int, kept: bool) -> 
         return JSONResponse(as_dict(job), 202, place)
 
     async def get(request: Request) -> Response:
-        return JSONResponse(as_dict(await jobs().get(request.path_params["id"])))
+        return JSONResponse(as_dict(await jobs().get(_id(request))))
 
     async def delete(request: Request) -> Response:
-        await jobs().delete(request.path_params["id"])
+        await jobs().delete(_id(request))
         return Response(status_code=204)
 
     async def job(request: Request) -> Response:
         return await (delete if request.method == "DELETE" else get)(request)
 
     async def result(request: Request) -> Response:
-        known = await jobs().get(request.path_params["id"])
+        known = await jobs().get(_id(request))
         kind = FORMATS[known.wanted.format]
         response = Response(await jobs().result(known.id), media_type=kind.media_type)
         files = await jobs().files(known.id)
@@ -60,6 +63,14 @@ def routes(opened: "Callable[[], Jobs | None]", most_files: int, kept: bool) -> 
         Route("/jobs/{id}", job, methods=["GET", "DELETE"], name="job"),
         Route("/jobs/{id}/result", result, methods=["GET"]),
     ]
+
+
+def _id(request: Request) -> str:
+    """The id of the job that is asked for. Raises JobUnknown if no job can have it."""
+    told: str = request.path_params["id"]
+    if not ID.fullmatch(told):
+        raise JobUnknown("no job has such an id")
+    return told
 
 
 def as_dict(job: "Job") -> dict[str, Any]:

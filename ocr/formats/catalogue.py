@@ -38,3 +38,8 @@ FORMATS: dict[str, Format] = {
         Format("png", "image/png", ".png", overlay.render, pictures=True),
     )
 }
+
+
+def render(documents: Sequence[Document], wanted: Wanted) -> bytes:
+    """One file of all documents, in the format that is wanted. Raises what that format's does."""
+    return FORMATS[wanted.format].render(documents, wanted)

@@ -5,19 +5,28 @@ megabytes, so that neither a row nor a statement grows with a document.
 """
 
 import json
+import sqlite3
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from ocr.document import Document, Page
-from ocr.errors import JobNotDone, JobsUnavailable, JobUnknown, OcrError
+from ocr.errors import (
+    DiskFull,
+    JobNotDone,
+    JobsNotOpen,
+    JobsUnavailable,
+    JobUnknown,
+    OcrError,
+)
 from ocr.formats import json as json_format
 from ocr.wanted import Wanted
 
@@ -25,6 +34,9 @@ State = Literal["queued", "running", "done", "failed"]
 PART = 4_000_000  # bytes of a file in one row
 RESULT = -1  # in place of a file's number
 BUSY_S = 30  # that a statement waits for another process's transaction in SQLite
+# Of SQLite, the first where no room is left, the others where a quota is used up.
+FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+FULL_STATE = "53100"  # of PostgreSQL
 
 _tables = sql.MetaData()
 _jobs = sql.Table(
@@ -83,8 +95,8 @@ class JobStore:
     """Jobs in the database at `url`, as SQLAlchemy has it. Made there if it has none.
 
     May be used by many threads and processes. Raises JobsUnavailable if there is no such database.
-    All methods raise sqlalchemy.exc.SQLAlchemyError if it does not answer, and JobUnknown where a
-    job is not there.
+    All methods raise JobsNotOpen if it does not answer, DiskFull if it has no room, and JobUnknown
+    where a job is not there.
     """
 
     def __init__(self, url: str) -> None:
@@ -102,7 +114,7 @@ class JobStore:
     def add(self, job: str, files: Sequence[tuple[str, bytes]], wanted: Wanted) -> None:
         """Keep a new job's files, each a name and its bytes, in one transaction."""
         now = time.time()
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             connection.execute(
                 _jobs.insert().values(
                     id=job, created=now, touched=now, state="queued",
@@ -115,7 +127,7 @@ class JobStore:
 
     def get(self, job: str) -> Job:
         done = sql.select(sql.func.count()).where(_pages.c.job == job).scalar_subquery()
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             row = connection.execute(sql.select(_jobs, done).where(_jobs.c.id == job)).first()
         if row is None:
             raise JobUnknown(job)
@@ -133,7 +145,7 @@ class JobStore:
     def unfinished(self) -> int:
         """How many jobs are waiting or being worked on."""
         count = sql.select(sql.func.count()).where(_jobs.c.state.in_(("queued", "running")))
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             return int(connection.execute(count).scalar_one())
 
     def start(self, job: str, pages: int) -> None:
@@ -149,7 +161,7 @@ class JobStore:
     def touch(self, jobs: Sequence[str]) -> None:
         """Say that these are being worked on."""
         change = _jobs.update().where(_jobs.c.id.in_(jobs)).values(touched=time.time())
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             connection.execute(change)
 
     def stalled(self, seconds: float) -> list[str]:
@@ -157,23 +169,23 @@ class JobStore:
         rows = sql.select(_jobs.c.id).where(
             _jobs.c.state == "running", _jobs.c.touched < time.time() - seconds
         )
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             return list(connection.execute(rows).scalars())
 
     def files(self, job: str) -> list[tuple[str, OcrError | None]]:
         """A job's files: their names, and why they cannot be read."""
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             found = _files_of(connection, job)
         return [(each.source, _error(each.code, each.message)) for each in found]
 
     def file(self, job: str, number: int) -> bytes:
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             return b"".join(_parts_of(connection, job, number))
 
     def fail_file(self, job: str, number: int, error: OcrError) -> None:
         """A file cannot be read, or not further: what was read of it is not used."""
         change = _files.update().where(_files.c.job == job, _files.c.file == number)
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             connection.execute(change.values(code=error.code, message=error.message))
 
     def add_page(self, job: str, number: int, place: int, page: Page) -> None:
@@ -182,7 +194,7 @@ class JobStore:
         Raises JobUnknown if the job was deleted meanwhile.
         """
         data = _packed(page)
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             _must_exist(connection, job)
             there = sql.select(_pages.c.place).where(
                 _pages.c.job == job, _pages.c.file == number, _pages.c.place == place
@@ -194,12 +206,12 @@ class JobStore:
     def places(self, job: str, number: int) -> set[int]:
         """The pages of a file that were read."""
         rows = sql.select(_pages.c.place).where(_pages.c.job == job, _pages.c.file == number)
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             return set(connection.execute(rows).scalars())
 
     def documents(self, job: str) -> list[Document]:
         """All that was read, file by file."""
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             return [
                 Document(
                     [] if each.code else list(_pages_of(connection, job, each.file)),
@@ -210,7 +222,7 @@ class JobStore:
             ]
 
     def keep_result(self, job: str, data: bytes) -> None:
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             _must_exist(connection, job)
             connection.execute(_parts.delete().where(_parts.c.job == job, _parts.c.file == RESULT))
             _write(connection, job, RESULT, data)
@@ -225,7 +237,7 @@ class JobStore:
         return self.file(job, RESULT)
 
     def delete(self, job: str) -> None:
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             _must_exist(connection, job)
             _delete(connection, [job])
 
@@ -234,16 +246,45 @@ class JobStore:
         old = sql.select(_jobs.c.id).where(
             _jobs.c.state.in_(("done", "failed")), _jobs.c.created < time.time() - seconds
         )
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             jobs = list(connection.execute(old).scalars())
             _delete(connection, jobs)
         return jobs
 
+    def waiting(self, seconds: float) -> list[str]:
+        """Jobs that came longer ago than this and that no process has begun."""
+        rows = sql.select(_jobs.c.id).where(
+            _jobs.c.state == "queued", _jobs.c.created < time.time() - seconds
+        )
+        with self._begin() as connection:
+            return list(connection.execute(rows).scalars())
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        """A transaction."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            if is_full(error):
+                raise DiskFull(f"no room for jobs: {error.orig}") from None
+            if isinstance(error, OperationalError | InterfaceError):
+                raise JobsNotOpen("the database of jobs does not answer") from error
+            raise
+
     def _update(self, job: str, **values: Any) -> None:
         change = _jobs.update().where(_jobs.c.id == job).values(touched=time.time(), **values)
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             if not connection.execute(change).rowcount:
                 raise JobUnknown(job)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a database has no room for what was to be written."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, DiskFull)
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code in FULL or getattr(error.orig, "sqlstate", None) == FULL_STATE
 
 
 def _make_tables(engine: Engine) -> None:

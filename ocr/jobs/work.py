@@ -8,22 +8,33 @@ what is there and adds what is missing.
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
-from ocr.errors import Busy, JobUnknown, NoPages, OcrError, PictureError
-from ocr.formats.catalogue import FORMATS
-from ocr.jobs.store import Job, JobStore
+from ocr.errors import (
+    Busy,
+    DiskFull,
+    JobsNotOpen,
+    JobUnknown,
+    NoPages,
+    OcrError,
+    PictureError,
+)
+from ocr.formats.catalogue import Render
+from ocr.jobs.store import Job, JobStore, is_full
 from ocr.reader import Reader
+from ocr.request import Request, current
 from ocr.wanted import Wanted
 
+T = TypeVar("T")
 log = logging.getLogger("ocr.jobs")
 QUEUE = "ocr-jobs"
 AT_ONCE = 2  # jobs in one process
 LOOK_S = 20.0  # between two looks at what is stalled or old
+PATIENCE_S = 2.0  # between two tries to use a database that does not answer, or is full
 STALLED_S = 90.0  # a job that nobody has worked on for so long is another process's to go on with
 # Jobs that were begun by one version go on in another as long as the steps stay what they are.
 STEPS_VERSION = "1"
@@ -34,14 +45,23 @@ class Jobs:
 
     `url` is a database, as SQLAlchemy has it, which all processes share; `process` names this one:
     under the same name it goes on with what it was working on before it ended. A step reads
-    `pages_at_once`. Jobs are deleted `keep_s` seconds after they came, if they are over.
+    `pages_at_once`; `render`, called in a thread, makes documents into a result. Jobs are deleted
+    `keep_s` seconds after they came, if they are over.
     """
 
     def __init__(
-        self, url: str, process: str, reader: Reader, most: int, keep_s: float, pages_at_once: int
+        self,
+        url: str,
+        process: str,
+        reader: Reader,
+        render: Render,
+        most: int,
+        keep_s: float,
+        pages_at_once: int,
     ) -> None:
         self.store = JobStore(url)
         self.reader = reader
+        self.render = render
         self.most = most
         self.keep_s = keep_s
         self.pages_at_once = pages_at_once
@@ -53,6 +73,7 @@ class Jobs:
             "log_level": "WARNING",
         }
         self._at_work: dict[str, asyncio.Task[Any] | None] = {}
+        self._data: dict[str, tuple[int, bytes]] = {}  # the file that each job at work is reading
         self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -78,14 +99,24 @@ class Jobs:
         self.store.close()
 
     async def add(self, files: Sequence[tuple[str, bytes]], wanted: Wanted) -> Job:
-        """Take a job of files, each a name and its bytes. Raises Busy if too many are waiting."""
+        """Take a job of files, each a name and its bytes.
+
+        Raises Busy if too many are waiting, DiskFull if there is no room for it.
+        """
         waiting = await asyncio.to_thread(self.store.unfinished)
         if waiting >= self.most:
             raise Busy(f"{waiting} jobs are waiting, the limit is {self.most}")
         job = uuid.uuid4().hex
         await asyncio.to_thread(self.store.add, job, files, wanted)
-        with SetWorkflowID(job):
-            await DBOS.enqueue_workflow_async(QUEUE, _work, job)
+        try:
+            with SetWorkflowID(job):
+                await DBOS.enqueue_workflow_async(QUEUE, _work, job)
+        except Exception as error:
+            with suppress(DiskFull, JobsNotOpen):  # then it goes with what nobody began
+                await asyncio.to_thread(self.store.delete, job)
+            if is_full(error):
+                raise DiskFull("no room for jobs") from error
+            raise
         return await self.get(job)
 
     async def get(self, job: str) -> Job:
@@ -108,16 +139,18 @@ class Jobs:
     async def work(self, job: str) -> None:
         """All steps of one job. That it fails is part of what is known of it."""
         self._at_work[job] = asyncio.current_task()
+        request = current.set(Request(f"job-{job}"))
         try:
             await self._steps(job)
         except JobUnknown:
             log.info("job %s was deleted while it was worked on", job)
         except Exception as error:
             log.exception("job %s failed", job)
-            known = error if isinstance(error, OcrError) else OcrError("see the server's log")
             with suppress(JobUnknown):
-                await asyncio.to_thread(self.store.finish, job, known)
+                await self._kept(self.store.finish, job, _told(error))
         finally:
+            current.reset(request)
+            self._data.pop(job, None)
             del self._at_work[job]
 
     async def _steps(self, job: str) -> None:
@@ -130,17 +163,17 @@ class Jobs:
 
     async def count(self, job: str) -> list[list[int]]:
         """The numbers of the pages to read, file by file; none where a file cannot be opened."""
-        known = await self.get(job)
-        files = await asyncio.to_thread(self.store.files, job)
+        known = await self._kept(self.store.get, job)
+        files = await self._kept(self.store.files, job)
         plan = []
         for number in range(len(files)):
-            data = await asyncio.to_thread(self.store.file, job, number)
+            data = await self._file(job, number)
             try:
-                plan.append(await asyncio.to_thread(self.reader.count, data, known.wanted))
+                plan.append(await self.reader.count(data, known.wanted))
             except PictureError as error:
-                await asyncio.to_thread(self.store.fail_file, job, number, error)
+                await self._kept(self.store.fail_file, job, number, error)
                 plan.append([])
-        await asyncio.to_thread(self.store.start, job, sum(map(len, plan)))
+        await self._kept(self.store.start, job, sum(map(len, plan)))
         return plan
 
     async def read(self, job: str, number: int, first: int, pages: Sequence[int]) -> bool:
@@ -149,12 +182,12 @@ class Jobs:
         `first` is the place of the first one among all that were asked for. False if one of them
         cannot be read, which is an error of its file.
         """
-        wanted = (await self.get(job)).wanted
-        there = await asyncio.to_thread(self.store.places, job, number)
+        wanted = (await self._kept(self.store.get, job)).wanted
+        there = await self._kept(self.store.places, job, number)
         missing = [(first + i, page) for i, page in enumerate(pages) if first + i not in there]
         if not missing:
             return True
-        data = await asyncio.to_thread(self.store.file, job, number)
+        data = await self._file(job, number)
         outcomes = await asyncio.gather(
             *(self._read_page(job, number, place, page, data, wanted) for place, page in missing),
             return_exceptions=True,
@@ -162,7 +195,7 @@ class Jobs:
         errors = [each for each in outcomes if isinstance(each, BaseException)]
         unreadable = next((each for each in errors if isinstance(each, PictureError)), None)
         if unreadable is not None:
-            await asyncio.to_thread(self.store.fail_file, job, number, unreadable)
+            await self._kept(self.store.fail_file, job, number, unreadable)
         elif errors:
             raise errors[0]
         return not errors
@@ -173,20 +206,39 @@ class Jobs:
         this = wanted.model_copy(update={"pages": str(page)})
         async with aclosing(self.reader.pages(data, this)) as pages:
             async for found in pages:
-                await asyncio.to_thread(self.store.add_page, job, number, place, found)
+                await self._kept(self.store.add_page, job, number, place, found)
 
     async def finish(self, job: str) -> None:
         """Make the result of all pages; a job of which nothing could be read has failed."""
-        wanted = (await self.get(job)).wanted
-        await asyncio.to_thread(self._finish, job, wanted)
-
-    def _finish(self, job: str, wanted: Wanted) -> None:
-        documents = self.store.documents(job)
+        wanted = (await self._kept(self.store.get, job)).wanted
+        documents = await self._kept(self.store.documents, job)
         if all(each.error is not None for each in documents):
-            self.store.finish(job, documents[0].error if documents else NoPages("no file"))
+            error = documents[0].error if documents else NoPages("no file")
+            await self._kept(self.store.finish, job, error)
             return
-        self.store.keep_result(job, FORMATS[wanted.format].render(documents, wanted))
-        self.store.finish(job)
+        result = await asyncio.to_thread(self.render, documents, wanted)
+        await self._kept(self.store.keep_result, job, result)
+        await self._kept(self.store.finish, job)
+
+    async def _file(self, job: str, number: int) -> bytes:
+        """A file's bytes, kept until the job asks for another one."""
+        there, data = self._data.get(job, (None, b""))
+        if there != number:
+            data = await self._kept(self.store.file, job, number)
+            self._data[job] = number, data
+        return data
+
+    async def _kept(self, call: Callable[..., T], job: str, *others: Any) -> T:
+        """Call the store about a job; while it does not answer, or has no room, wait."""
+        told = False
+        while True:
+            try:
+                return await asyncio.to_thread(call, job, *others)
+            except (DiskFull, JobsNotOpen) as error:
+                if not told:
+                    log.error("job %s waits: %s", job, error)
+                told = True
+            await asyncio.sleep(PATIENCE_S)
 
     async def _look_after(self) -> None:
         """Say what is worked on, take over what nobody works on, forget what is old."""
@@ -206,6 +258,24 @@ class Jobs:
         expired = await asyncio.to_thread(self.store.expire, self.keep_s)
         if expired:
             await DBOS.delete_workflows_async(expired)
+        await self._forget_refused()
+
+    async def _forget_refused(self) -> None:
+        """Delete jobs that could be stored but not begun, of which their clients know nothing."""
+        waiting = await asyncio.to_thread(self.store.waiting, STALLED_S)
+        begun = await DBOS.list_workflows_async(workflow_ids=waiting) if waiting else []
+        for job in set(waiting) - {each.workflow_id for each in begun}:
+            with suppress(JobUnknown):
+                await asyncio.to_thread(self.store.delete, job)
+
+
+def _told(error: Exception) -> OcrError:
+    """What is told of an error: those that are not the project's own stay in the log."""
+    if isinstance(error, OcrError):
+        return error
+    if is_full(error):
+        return DiskFull("no room for jobs")
+    return OcrError("see the server's log")
 
 
 # DBOS finds workflows and steps by the names of functions, so they are functions of this module;

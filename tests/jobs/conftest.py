@@ -5,7 +5,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,9 +21,17 @@ def as_postgres(folder: Path, program: str, *arguments: str) -> None:
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=60)
 
 
+@dataclass(frozen=True)
+class Postgres:
+    """A server that was made for these tests."""
+
+    url: str
+    start: Callable[[], None]
+    stop: Callable[[], None]
+
+
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a server that was made for these tests."""
+def postgres() -> Iterator[Postgres]:
     if not PROGRAMS or shutil.which("runuser") is None or os.getuid() != 0:
         pytest.skip("needs Debian's PostgreSQL, and root to become its user: tests/install")
     with tempfile.TemporaryDirectory() as name:
@@ -35,11 +44,26 @@ def postgresql() -> Iterator[str]:
         run = partial(as_postgres, folder)
         run("initdb", "-D", "data", "-A", "trust", "-U", "ocr", "-E", "UTF8", "--locale=C")
         options = f"-p {port} -h 127.0.0.1 -k {folder} -F"
-        run("pg_ctl", "start", "-w", "-D", "data", "-l", "log", "-o", options)
+        start = partial(run, "pg_ctl", "start", "-w", "-D", "data", "-l", "log", "-o", options)
+        stop = partial(run, "pg_ctl", "stop", "-m", "immediate", "-D", "data")
+        start()
         try:
-            yield f"postgresql+psycopg://ocr@127.0.0.1:{port}/postgres"
+            yield Postgres(f"postgresql+psycopg://ocr@127.0.0.1:{port}/postgres", start, stop)
         finally:
-            run("pg_ctl", "stop", "-m", "immediate", "-D", "data")
+            stop()
+
+
+@pytest.fixture
+def postgresql(postgres: Postgres, tmp_path: Path) -> str:
+    """The URL of an empty database of that server."""
+    import sqlalchemy as sql
+
+    name = f"test_{abs(hash(str(tmp_path)))}"
+    engine = sql.create_engine(postgres.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sql.text(f'CREATE DATABASE "{name}"'))
+    engine.dispose()
+    return postgres.url.rpartition("/")[0] + f"/{name}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -48,11 +72,4 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/deep/jobs.sqlite"
     server: str = request.getfixturevalue("postgresql")
-    import sqlalchemy as sql
-
-    name = f"test_{abs(hash(str(tmp_path)))}"
-    engine = sql.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sql.text(f'CREATE DATABASE "{name}"'))
-    engine.dispose()
-    return server.rpartition("/")[0] + f"/{name}"
+    return server

@@ -3,13 +3,23 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sql
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ocr.document import Line, Page
-from ocr.errors import ImageDamaged, JobNotDone, JobsUnavailable, JobUnknown
+from ocr.errors import (
+    DiskFull,
+    ImageDamaged,
+    JobNotDone,
+    JobsNotOpen,
+    JobsUnavailable,
+    JobUnknown,
+)
 from ocr.jobs import store as stores
-from ocr.jobs.store import JobStore
+from ocr.jobs.store import JobStore, is_full
 from ocr.wanted import Wanted
 from tests.jobs.documents import QUAD
 
@@ -158,3 +168,54 @@ def test_no_place_for_jobs_is_told(tmp_path: Path) -> None:
     with pytest.raises(JobsUnavailable) as told:
         JobStore("postgresql+psycopg://ocr:secret@127.0.0.1:1/jobs")
     assert "secret" not in str(told.value)
+
+
+def fill(store: JobStore) -> None:
+    """Let the database take no more pages than it has: as on a disk that is full."""
+    with store.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+
+    @sql.event.listens_for(store.engine, "checkout")
+    def limit(connection: Any, *others: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+
+def test_what_has_no_room_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    store = JobStore(f"sqlite:///{tmp_path}/jobs.sqlite")
+    store.add("a", [("f", b"x")], WANTED)
+    fill(store)
+    with pytest.raises(DiskFull, match="full"):
+        store.add("b", [("f", b"x"), ("g", bytes(1_000_000))], WANTED)
+    assert store.get("a").state == "queued"
+    assert store.unfinished() == 1
+    assert store.files("b") == []
+    store.close()
+
+
+def test_other_errors_of_a_database_are_its_own(store: JobStore) -> None:
+    with pytest.raises(SQLAlchemyError), store._begin() as connection:
+        connection.execute(sql.insert(sql.table("ocr_jobs", sql.column("id"))).values(id="a"))
+
+
+def test_a_database_that_is_gone_is_told(tmp_path: Path) -> None:
+    store = JobStore(f"sqlite:///{tmp_path}/deep/jobs.sqlite")
+    store.close()
+    (tmp_path / "deep").rename(tmp_path / "elsewhere")
+    with pytest.raises(JobsNotOpen, match="does not answer"):
+        store.unfinished()
+
+
+@pytest.mark.parametrize(("state", "full"), [("53100", True), ("53200", False), (None, False)])
+def test_how_postgresql_says_that_its_disk_is_full(state: str | None, full: bool) -> None:
+    class Told(Exception):
+        sqlstate = state
+
+    assert is_full(DBAPIError("INSERT", {}, Told())) is full
+
+
+def test_a_job_that_nobody_began_is_known(store: JobStore) -> None:
+    for name in ("waits", "runs"):
+        store.add(name, [("f", b"x")], WANTED)
+    store.start("runs", 1)
+    assert store.waiting(3600) == []
+    assert store.waiting(-1) == ["waits"]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ocr.document import Line, Page
 from ocr.errors import ImageDamaged, InferenceFailed
+from ocr.formats.catalogue import render
 from ocr.jobs import work
 from ocr.wanted import Wanted
 from tests.jobs.documents import QUAD
@@ -47,7 +48,7 @@ class Reader:
 
 async def main(url: str, process: str, log: str, seconds: str) -> None:
     reader = Reader(Path(log), float(seconds))
-    jobs = work.Jobs(url, process, reader, most=50, keep_s=3600, pages_at_once=2)  # type: ignore[arg-type]
+    jobs = work.Jobs(url, process, reader, render, most=50, keep_s=3600, pages_at_once=2)  # type: ignore[arg-type]
     await jobs.open()
     print("open", flush=True)
     await asyncio.Event().wait()

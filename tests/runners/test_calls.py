@@ -1,4 +1,4 @@
-"""A call that meets a closing connection is made once more; an item's error is raised."""
+"""A call whose connection is lost is made again; an item's error is raised."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 
 from ocr.errors import InferenceFailed
-from runners.calls import call_one
+from runners import calls
+from runners.calls import TRIES, call_one
 
 
 class Runner:
@@ -21,16 +22,21 @@ class Runner:
         return [outcome]
 
 
-def test_a_lost_connection_is_tried_once_more() -> None:
-    assert (
-        asyncio.run(call_one(Runner(aiohttp.ServerDisconnectedError(), "read"), "page")) == "read"
-    )
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "PAUSE_S", 0)
 
 
-def test_two_lost_connections_are_an_error() -> None:
-    lost = [aiohttp.ClientPayloadError(), aiohttp.ClientPayloadError(), "read"]
+@pytest.mark.parametrize("losses", range(1, TRIES))
+def test_lost_connections_are_made_again(losses: int) -> None:
+    lost = [aiohttp.ServerDisconnectedError()] * losses
+    assert asyncio.run(call_one(Runner(*lost, "read"), "page")) == "read"
+
+
+def test_too_many_lost_connections_are_an_error() -> None:
+    lost = [aiohttp.ClientPayloadError()] * TRIES
     with pytest.raises(InferenceFailed, match="did not answer"):
-        asyncio.run(call_one(Runner(*lost), "page"))
+        asyncio.run(call_one(Runner(*lost, "read"), "page"))
 
 
 def test_the_error_of_an_item_is_raised() -> None:
