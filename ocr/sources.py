@@ -19,8 +19,25 @@ from yarl import URL
 from ocr.errors import ImageTooLarge, NotBase64, UrlForbidden, UrlUnreachable
 
 SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+SCHEMELESS = re.compile(r"\s*//[^/\s]*[.:\[@]")  # base64 may begin with //, but has none of these
+LABEL = r"[a-z0-9_-]{1,63}"
+NAME = re.compile(rf"{LABEL}(\.{LABEL})*\.?", re.IGNORECASE)
+# A resolver takes 0x7f.1 and the like for an address: what ends like one is written as one.
+NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?", re.IGNORECASE)
+# Names that stand for hosts of one's own network, whatever a resolver says. Those without a dot do
+# as well: what a container, a cluster or a search domain calls its neighbours.
+LOCAL_NAMES = re.compile(
+    r"[^.]*|(.*\.)?(localhost|localdomain|local|internal|intranet|private|corp|home|lan|home\.arpa)",
+    re.IGNORECASE,
+)
 MAX_REDIRECTS = 5
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+# Not for the public, though the registry that Python goes by has them global, or not at all yet.
+RESERVED = [
+    ipaddress.ip_network(block)
+    for block in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20")
+]
 
 
 class Sources:
@@ -69,6 +86,8 @@ class Sources:
         """
         scheme = SCHEME.match(entry)
         if scheme is None:
+            if SCHEMELESS.match(entry):
+                raise UrlForbidden("a URL needs its scheme, http or https")
             return self._base64(entry)
         if scheme[1].lower() in ("http", "https"):
             return await self._fetch(entry.strip())
@@ -118,7 +137,7 @@ class Sources:
             self._check_address(url)
             async with self._session.get(url, allow_redirects=False) as answer:
                 if answer.status in (301, 302, 303, 307, 308):
-                    url = url.join(URL(answer.headers.get("Location", "")))
+                    url = _target(url, answer)
                     continue
                 if answer.status != 200:
                     raise UrlUnreachable(f"the host answered with status {answer.status}")
@@ -126,15 +145,18 @@ class Sources:
         raise UrlUnreachable(f"more than {MAX_REDIRECTS} redirects")
 
     def _check_address(self, url: URL) -> None:
-        """Refuse what the resolver may never see: other schemes, and addresses as numbers."""
-        if url.scheme not in ("http", "https") or not url.host:
+        """Refuse what the resolver may never see: other schemes, odd hosts, and private ones."""
+        host = url.raw_host
+        if url.scheme not in ("http", "https") or not host:
             raise UrlForbidden(f"{url.scheme or 'no scheme'}: only http and https are fetched")
-        try:
-            literal = ipaddress.ip_address(url.host.partition("%")[0])
-        except ValueError:
-            return  # a name: the resolver checks what it stands for
-        if not self.allow_private and not is_public(literal):
-            raise UrlForbidden(f"{literal} is not a public address")
+        if url.port == 0:
+            raise UrlForbidden("there is no port 0")
+        literal = _literal(host)
+        if literal is None and (NUMBER.fullmatch(host) or not NAME.fullmatch(host)):
+            raise UrlForbidden(f"{host} is neither a host's name nor an address as it is written")
+        public = is_public(literal) if literal else not LOCAL_NAMES.fullmatch(host.rstrip("."))
+        if not self.allow_private and not public:
+            raise UrlForbidden(f"{host} is not of the public internet")
 
     async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
         self._check_length(answer.content_length or 0)
@@ -145,8 +167,22 @@ class Sources:
         return bytes(body)
 
 
+def _target(url: URL, answer: aiohttp.ClientResponse) -> URL:
+    """Where a redirect leads. Raises UrlUnreachable if it leads nowhere, UrlForbidden."""
+    location = answer.headers.get("Location", "")
+    if not location:
+        raise UrlUnreachable(f"the host answered with status {answer.status} and no Location")
+    target = URL(location)
+    if target.scheme and not target.host:  # http:/private/, which browsers take for a host
+        raise UrlForbidden(f"a redirect to {target.scheme} without a host")
+    return url.join(target)
+
+
 class _PublicResolver(AbstractResolver):
-    """Resolves names, and refuses those that stand for an address that is not public."""
+    """Resolves names, and refuses those that stand for an address that is not public.
+
+    Which address that is stays unsaid: what private names stand for is nobody's business.
+    """
 
     def __init__(self) -> None:
         self._resolver = ThreadedResolver()
@@ -155,9 +191,8 @@ class _PublicResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)
-        for result in found:
-            if not is_public(ipaddress.ip_address(result["host"].partition("%")[0])):
-                raise UrlForbidden(f"{host} stands for {result['host']}, not a public address")
+        if not all(_is_public(result["host"]) for result in found):
+            raise UrlForbidden(f"{host} is not of the public internet")
         return found
 
     async def close(self) -> None:
@@ -167,16 +202,25 @@ class _PublicResolver(AbstractResolver):
 def _public_socket(info: AddrInfoType) -> socket.socket:
     """Make the socket for a connection, the last place to refuse one.
 
-    Forms of addresses that neither we nor the resolver were asked about (127.1, say) end here.
+    What it connects to is looked at here once more, whoever found the address.
     """
     family, kind, protocol, _, address = info
-    try:
-        public = is_public(ipaddress.ip_address(str(address[0]).partition("%")[0]))
-    except ValueError:
-        public = False
-    if not public:
-        raise UrlForbidden(f"{address[0]} is not a public address")
+    if not _is_public(str(address[0])):
+        raise UrlForbidden("the host is not of the public internet")
     return socket.socket(family, kind, protocol)
+
+
+def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is written as, its zone left out; None for a name."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _is_public(address: str) -> bool:
+    literal = _literal(address)
+    return literal is not None and is_public(literal)
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -185,10 +229,10 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour
         if inner is None and address in NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is None and address.teredo is not None:
-            inner = address.teredo[1]
         if inner is not None:
             return is_public(inner)
-        if address.is_site_local:
+        if address not in GLOBAL_UNICAST:
             return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    elif address.is_multicast or address.is_reserved:
+        return False
+    return address.is_global and not any(address in block for block in RESERVED)

@@ -1,14 +1,21 @@
-"""A host on loopback that serves pictures well and badly, for what fetches URLs."""
+"""Hosts on loopback that serve pictures well and badly, for what fetches URLs."""
 
+import gzip
+import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ENDLESS = 60.0  # seconds for which a host goes on that never ends
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Paths: /picture, /missing, /to/URL, /loop, /huge, /liar, /stall, /drip."""
+    """Paths: /picture, /missing, /to/URL, /nowhere, /loop, /huge, /liar, /stall, /drip, /gzip."""
 
     picture: bytes
 
@@ -24,6 +31,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def _to(self, rest: str) -> None:
         self._send(302, b"", ("Location", rest))
+
+    def _nowhere(self, rest: str) -> None:
+        self._send(302, b"")
+
+    def _gzip(self, rest: str) -> None:
+        """A bomb for who unpacks it: a thousand bytes become a million."""
+        assert self.headers["Accept-Encoding"] == "identity"
+        body = gzip.compress(bytes(1_000_000))
+        length = ("Content-Length", str(len(body)))
+        self._send(200, body, ("Content-Encoding", "gzip"), length)
 
     def _loop(self, rest: str) -> None:
         self._send(302, b"", ("Location", "/loop"))
@@ -67,10 +84,100 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def host(picture: bytes, address: str = "127.0.0.1") -> Iterator[str]:
-    """Serve on a free port; gives the host's URL without a slash at its end."""
+def host(picture: bytes, address: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serve on this port, or a free one; gives the host's URL without a slash at its end."""
     handler = type("Pictures", (Handler,), {"picture": picture})
-    with _Server((address, 0), handler) as server:
+    with _Server((address, port), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://{address}:{server.server_port}"
         server.shutdown()
+
+
+def loopbacks() -> list[str]:
+    """The addresses of this machine's own, of IPv6 too where it has one."""
+    addresses = ["127.0.0.1"]
+    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        addresses.append("::1")
+    return addresses
+
+
+@dataclass
+class Listener:
+    """A port of loopback that says the same to everybody, and how many came."""
+
+    port: int = 0
+    accepted: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+
+@contextmanager
+def listening(first: bytes = b"", then: bytes = b"", *addresses: str) -> Iterator[Listener]:
+    """Say `first`, then `then` again and again, on the same free port of these addresses.
+
+    Without anything to say it hangs up; the addresses are 127.0.0.1 if there are none.
+    """
+    listener = Listener()
+    sockets = []
+    over = threading.Event()
+    for address in addresses or ("127.0.0.1",):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        sockets.append(socket.create_server((address, listener.port), family=family))
+        listener.port = sockets[0].getsockname()[1]
+        work = (sockets[-1], listener, first, then, over)
+        threading.Thread(target=_accept, args=work, daemon=True).start()
+    try:
+        yield listener
+    finally:
+        over.set()
+        for each in sockets:
+            each.close()
+
+
+def _accept(
+    server: socket.socket, listener: Listener, first: bytes, then: bytes, over: threading.Event
+) -> None:
+    with suppress(OSError):  # the server is closed, or the client has gone
+        while True:
+            connection, _ = server.accept()
+            listener.accepted += 1
+            with suppress(OSError), connection:
+                _say(connection, first, then, over)
+
+
+def _say(connection: socket.socket, first: bytes, then: bytes, over: threading.Event) -> None:
+    if not first:
+        return
+    connection.recv(65536)
+    connection.sendall(first)
+    end = time.monotonic() + ENDLESS
+    while then and not over.is_set() and time.monotonic() < end:
+        connection.sendall(then)
+
+
+@dataclass
+class Names:
+    """A name server in place of the system's: each question takes a name's next answer.
+
+    The last answer stays. `asked` counts the questions.
+    """
+
+    answers: dict[str, list[list[str]]]
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def getaddrinfo(self, host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
+        """As socket.getaddrinfo; raises socket.gaierror for a name that it does not know."""
+        if host not in self.answers:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        answers = self.answers[host]
+        found = answers[min(self.asked[host], len(answers) - 1)]
+        self.asked[host] += 1
+        return [_info(address, port) for address in found]
+
+
+def _info(address: str, port: int) -> tuple[Any, ...]:
+    if ":" in address:
+        return socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0)
+    return socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)

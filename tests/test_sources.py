@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ipaddress
+import socket
 import time
 from collections.abc import Iterator
 
@@ -12,7 +13,8 @@ from aiohttp.resolver import ThreadedResolver
 from ocr import sources
 from ocr.errors import ImageTooLarge, NotBase64, OcrError, UrlForbidden, UrlUnreachable
 from ocr.sources import Sources, is_public
-from tests.hosts import host
+from tests.addresses import FORBIDDEN, PUBLIC
+from tests.hosts import Names, host, listening, loopbacks
 
 PICTURE = b"\x89PNG bytes of a picture"
 
@@ -67,7 +69,7 @@ def test_a_picture_is_fetched_also_over_redirects(url: str) -> None:
     assert private(f"{url}/to//picture") == PICTURE
 
 
-@pytest.mark.parametrize("path", ["missing", "loop", "to/http://nothing.invalid/"])
+@pytest.mark.parametrize("path", ["missing", "loop", "nowhere", "to/http://nothing.invalid/"])
 def test_a_host_that_gives_no_picture_is_unreachable(url: str, path: str) -> None:
     with pytest.raises(UrlUnreachable):
         private(f"{url}/{path}")
@@ -92,78 +94,162 @@ def test_a_body_beyond_the_limit_is_not_read_to_its_end(url: str, path: str) -> 
         private(f"{url}/{path}", max_bytes=100_000)
 
 
+def test_what_is_packed_stays_packed(url: str) -> None:
+    assert len(private(f"{url}/gzip", max_bytes=2000)) < 2000
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
 @pytest.mark.parametrize(
-    "entry",
+    ("first", "then", "error"),
     [
-        "file:///etc/passwd",
-        "FTP://example.com/a.png",
-        "gopher://127.0.0.1:70/",
-        "javascript:alert(1)",
-        "http://127.0.0.1/",
-        "http://localhost/",
-        "http://user:word@127.0.0.1/",
-        "http://127.1/",
-        "http://0/",
-        "http://2130706433/",
-        "http://0x7f000001/",
-        "http://0177.0.0.1/",
-        "http://[::1]/",
-        "http://[::ffff:127.0.0.1]/",
-        "http://[::ffff:7f00:1]/",
-        "http://[64:ff9b::7f00:1]/",
-        "http://[2002:7f00:1::]/",
-        "http://[fe80::1]/",
-        "http://[fe80::1%25eth0]/",
-        "http://[fc00::1]/",
-        "http://0.0.0.0/",
-        "http://10.0.0.1/",
-        "http://172.16.0.1/",
-        "http://192.168.0.1/",
-        "http://169.254.169.254/latest/meta-data/",
-        "http://100.64.0.1/",
-        "http://224.0.0.1/",
-        "http://255.255.255.255/",
-        "http:///nowhere",
-        "http://",
+        (CHUNKED, b"1000\r\n" + b"x" * 4096 + b"\r\n", ImageTooLarge),
+        (CHUNKED, b"1\r\nx\r\n" * 1000, ImageTooLarge),
+        (CHUNKED, b"f" * 1000, UrlUnreachable),
+        (CHUNKED + b"1;", b"f" * 1000, UrlUnreachable),
+        (CHUNKED + b"0\r\n", b"X: y\r\n" * 1000, UrlUnreachable),
+        (OK, b"X: y\r\n" * 1000, UrlUnreachable),
+        (OK + b"X: ", b"y" * 65536, UrlUnreachable),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", UrlUnreachable),
+        (b"\xff", b"\x00" * 65536, UrlUnreachable),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", b"", UrlUnreachable),
+        (b"220 mail.example.com ESMTP\r\n", b"", UrlUnreachable),
+        (b"", b"", UrlUnreachable),
+        (OK + b"Content-Length: 999\r\n\r\nshort", b"", UrlUnreachable),
+        (OK + b"Content-Length: -1\r\n\r\n", b"", UrlUnreachable),
+        (OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", b"", UrlUnreachable),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://[\r\n\r\n", b"", UrlForbidden),
+        (b"HTTP/1.1 302 Found\r\nLocation: \xff\xfe:\r\n\r\n", b"", UrlUnreachable),
     ],
 )
-def test_what_is_not_public_is_forbidden(entry: str) -> None:
-    with pytest.raises((UrlForbidden, UrlUnreachable)) as caught:
-        load(entry, timeout_s=2)
-    if "127" in entry or "[" in entry:
-        assert caught.type is UrlForbidden
-
-
-def test_a_redirect_to_a_private_address_is_forbidden(
-    url: str, monkeypatch: pytest.MonkeyPatch
+def test_a_host_that_speaks_badly_is_given_up(
+    first: bytes, then: bytes, error: type[OcrError]
 ) -> None:
-    """127.0.0.2 plays a public host here."""
+    start = time.perf_counter()
+    with listening(first, then) as listener, pytest.raises(error):
+        private(listener.url, timeout_s=1, max_bytes=50_000)
+    assert time.perf_counter() - start < 3
+
+
+@pytest.mark.parametrize("entry", FORBIDDEN)
+def test_what_is_not_public_is_forbidden(entry: str) -> None:
+    with listening(OK, b"", *loopbacks()) as listener:
+        with pytest.raises(UrlForbidden):
+            load(entry.replace("{port}", str(listener.port)), timeout_s=2)
+        assert listener.accepted == 0
+
+
+def test_the_list_of_what_is_forbidden_is_long_enough() -> None:
+    assert len(set(FORBIDDEN)) == len(FORBIDDEN) >= 60
+
+
+def plays_public(monkeypatch: pytest.MonkeyPatch) -> None:
     playing = ipaddress.ip_address("127.0.0.2")
     monkeypatch.setattr(sources, "is_public", lambda ip: ip == playing or is_public(ip))
-    with host(PICTURE, "127.0.0.2") as public:
-        assert load(f"{public}/picture") == PICTURE
-        for target in (f"{url}/picture", "http://localhost/", "file:///etc/passwd"):
-            with pytest.raises(UrlForbidden):
-                load(f"{public}/to/{target}")
 
 
-def test_a_name_that_stands_for_a_private_address_is_forbidden() -> None:
-    with pytest.raises(UrlForbidden, match=r"127\.0\.0\.1|::1"):
-        load("http://localhost:1/")
+@pytest.fixture
+def public(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A public host, which 127.0.0.2 plays."""
+    plays_public(monkeypatch)
+    with host(PICTURE, "127.0.0.2", int(url.rpartition(":")[2])) as address:
+        yield address
 
 
-def test_an_address_that_changed_after_the_check_is_not_connected_to(
-    url: str, monkeypatch: pytest.MonkeyPatch
+def test_a_redirect_to_a_public_address_is_followed(public: str) -> None:
+    assert load(f"{public}/to/{public}/picture") == PICTURE
+
+
+@pytest.mark.parametrize("entry", [each for each in FORBIDDEN if not set(each) & set("\r\n\0")])
+def test_a_redirect_is_checked_like_the_first_address(
+    entry: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name whose second answer is a private address: only the socket itself sees it."""
+    plays_public(monkeypatch)
+    with listening(OK, b"", *loopbacks()) as listener:
+        target = entry.replace("{port}", str(listener.port)).encode()
+        found = b"HTTP/1.1 302 Found\r\nLocation: " + target + b"\r\n\r\n"
+        with listening(found, b"", "127.0.0.2") as public, pytest.raises(UrlForbidden):
+            load(f"http://127.0.0.2:{public.port}/", timeout_s=2)
+        assert listener.accepted == 0
+
+
+NAME = "pictures.example.com"
+
+
+def rebinding(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> Names:
+    names = Names({NAME: list(answers)})
+    monkeypatch.setattr(socket, "getaddrinfo", names.getaddrinfo)
+    return names
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "::1", "::ffff:127.0.0.1", "10.0.0.1", "169.254.169.254", "fd00:ec2::254"],
+)
+def test_a_name_that_stands_for_a_private_address_is_forbidden(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    rebinding(monkeypatch, [address])
+    with pytest.raises(UrlForbidden) as caught:
+        load(f"http://{NAME}/")
+    assert address not in str(caught.value)  # what a name stands for in here is not told
+
+
+def test_a_private_address_among_public_ones_is_forbidden(
+    public: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for answer in (["127.0.0.2", "127.0.0.1"], ["127.0.0.1", "127.0.0.2"]):
+        rebinding(monkeypatch, answer)
+        with pytest.raises(UrlForbidden):
+            load(public.replace("127.0.0.2", NAME) + "/picture")
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
+    public: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is asked once for each request; a later answer cannot slip in after the check."""
+    names = rebinding(monkeypatch, ["127.0.0.2"], ["127.0.0.1"])
+    there = public.replace("127.0.0.2", NAME)
+    assert load(f"{there}/picture") == PICTURE
+    assert names.asked[NAME] == 1
+    with pytest.raises(UrlForbidden):
+        load(f"{there}/picture")
+
+
+def test_a_name_that_changes_while_it_redirects_to_itself_is_forbidden(
+    public: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = rebinding(monkeypatch, ["127.0.0.2"], ["127.0.0.1"])
+    there = public.replace("127.0.0.2", NAME)
+    with pytest.raises(UrlForbidden):
+        load(f"{there}/to/{there}/picture")
+    assert names.asked[NAME] == 2
+
+
+@pytest.mark.parametrize("address", loopbacks())
+def test_the_socket_refuses_what_the_resolver_lets_through(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     monkeypatch.setattr(sources, "_PublicResolver", ThreadedResolver)
-    with pytest.raises((UrlForbidden, UrlUnreachable)):
-        load(url.replace("127.0.0.1", "localhost") + "/picture")
+    rebinding(monkeypatch, [address])
+    with listening(OK, b"", address) as listener:
+        with pytest.raises((UrlForbidden, UrlUnreachable)):
+            load(f"http://{NAME}:{listener.port}/")
+        assert listener.accepted == 0
 
 
-def test_public_addresses_are_public() -> None:
-    for address in ("8.8.8.8", "93.184.216.34", "2606:2800:220:1::1", "::ffff:8.8.8.8"):
-        assert is_public(ipaddress.ip_address(address))
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses_are_public(address: str) -> None:
+    assert is_public(ipaddress.ip_address(address))
+
+
+def test_private_addresses_are_fetched_from_where_that_is_allowed(url: str) -> None:
+    assert private(f"{url.replace('127.0.0.1', 'localhost')}/picture") == PICTURE
+    for entry in ("file:///etc/passwd", "http://0x7f.1/", "http://127.0.0.1:0/"):
+        with pytest.raises(UrlForbidden):
+            private(entry)
 
 
 def test_every_refusal_has_a_code(url: str) -> None:

@@ -18,6 +18,7 @@ from ocr.wanted import Wanted
 from web import jobs
 from web.answers import file_response
 from web.door import error_response
+from web.headers import PAGE_POLICY
 from web.openapi import complete
 from web.uploads import Upload, receive
 
@@ -28,13 +29,7 @@ HERE = Path(__file__).parent
 HEALTH_PICTURE = HERE / "health.png"
 HEALTH_TEXT = "OCR 服务 2026"
 PAGE = HERE / "page"
-# The page asks nobody but this server, whatever a picture's name or text may hold.
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+PAGE_HEADERS = {"Content-Security-Policy": PAGE_POLICY}
 
 
 class Served(Protocol):
@@ -47,11 +42,13 @@ class Served(Protocol):
         self, uploads: Sequence[Upload], wanted: Wanted
     ) -> Awaitable[list[Document]]: ...
 
+    def render(self, documents: Sequence[Document], wanted: Wanted) -> Awaitable[bytes]: ...
+
     def capabilities(self) -> Awaitable[dict[str, Any]]: ...
 
 
 class _PageFiles(StaticFiles):
-    """The page's files, with its headers."""
+    """The page's files, with its policy."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
@@ -75,10 +72,11 @@ def create_app(
 
     async def ocr(request: Request) -> Response:
         uploads, wanted = await receive(request, most_files)
-        return await file_response(await served().read_files(uploads, wanted), wanted)
+        documents = await served().read_files(uploads, wanted)
+        return await file_response(documents, wanted, served().render)
 
     async def docs(request: Request) -> Response:
-        return FileResponse(HERE / "docs.html")
+        return FileResponse(HERE / "docs.html", headers=PAGE_HEADERS)
 
     async def docs_json(request: Request) -> Response:
         return JSONResponse(complete(spec()))

@@ -5,6 +5,7 @@ from typing import Any
 from ocr.formats.catalogue import FORMATS
 from ocr.formats.json import Answer
 from ocr.wanted import Wanted
+from web.openapi_answers import JSON, errors
 
 REFERENCE = "#/components/schemas/{model}"
 TAG = "Files"
@@ -13,14 +14,18 @@ BINARY = {"type": "string", "format": "binary"}
 FAILED = {
     "400": ("BAD_REQUEST", "An option is wrong or given twice, or there is no file"),
     "406": ("NOT_ACCEPTABLE", "None of the formats that Accept names can be given"),
+    "408": ("UPLOAD_TIMEOUT", "The request did not arrive in time"),
     "413": ("IMAGE_TOO_LARGE", "Too many bytes, pixels, pages or files"),
     "415": ("NOT_AN_IMAGE", "Neither a form nor a file of a known kind"),
     "422": ("IMAGE_DAMAGED", "No file could be read; the code says why of the first"),
-    "503": ("BUSY", "Too much is being worked on; Retry-After says when to come again"),
+    "500": ("INFERENCE_FAILED", "The server failed at the file"),
+    "503": ("BUSY", "Too much is being worked on"),
     "504": ("TIMEOUT", "It took too long: /jobs has no such limit"),
 }
+DISK_FULL = {"507": ("DISK_FULL", "There is no room for the files")}
 JOB = {
     "type": "object",
+    "required": ["id", "state", "format", "pages_done", "pages", "created", "error"],
     "properties": {
         "id": {"type": "string"},
         "state": {"enum": ["queued", "running", "done", "failed"]},
@@ -28,10 +33,32 @@ JOB = {
         "pages_done": {"type": "integer"},
         "pages": {"type": ["integer", "null"], "description": "null until they are counted"},
         "created": {"type": "string", "format": "date-time"},
-        "error": {"type": ["object", "null"], "description": "code and message"},
+        "error": {
+            "type": ["object", "null"],
+            "description": "why it failed",
+            "required": ["code", "message"],
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+        },
     },
 }
-UNKNOWN = {"404": ("JOB_UNKNOWN", "No job has this id, or it was deleted, or is too old")}
+OF_JOBS = {
+    "404": ("JOB_UNKNOWN", "No job has this id, or it was deleted, or is too old"),
+    "503": ("JOBS_UNAVAILABLE", "This server keeps no jobs, or cannot at the moment"),
+}
+# What a job failed with, its result is refused with.
+FAILED_JOB = {
+    "409": ("JOB_NOT_DONE", "It is not done yet"),
+    "413": FAILED["413"],
+    "415": ("NOT_AN_IMAGE", "The file is of no kind that is read here"),
+    "422": FAILED["422"],
+    "500": FAILED["500"],
+    "507": ("DISK_FULL", "There was no room for what was read"),
+}
+LOCATION = {"description": "where to ask for it", "schema": {"type": "string"}}
+DISPOSITION = {
+    "description": "the name to save it under, that of the first file",
+    "schema": {"type": "string"},
+}
 
 
 def add_files(spec: dict[str, Any]) -> None:
@@ -42,36 +69,38 @@ def add_files(spec: dict[str, Any]) -> None:
     schemas["Answer"] = answer
     schemas["Job"] = JOB
     spec["paths"]["/ocr"] = {
-        "post": _post("Read files, and get the answer in any format", {"200": _file()})
+        "post": _post("read_files", "Read files, and get the answer in any format")
+        | {"responses": {"200": _file()} | errors(FAILED)}
     }
     spec["paths"]["/jobs"] = {
-        "post": _post(
-            "Have long files read; the answer is there later",
-            {"202": _job("The job; Location is where to ask for it")},
-        )
+        "post": _post("add_job", "Have long files read; the answer is there later")
+        | {
+            "responses": {"202": _job("The job") | {"headers": {"Location": LOCATION}}}
+            | errors(FAILED | DISK_FULL)
+        }
     }
     spec["paths"]["/jobs/{id}"] = {
-        "get": _of_job("The state of a job, and how far it is", {"200": _job("What is known")}),
-        "delete": _of_job("Forget a job, whatever its state", {"204": {"description": "Gone"}}),
+        "get": _of_job("get_job", "The state of a job, and how far it is")
+        | {"responses": {"200": _job("What is known")} | errors(OF_JOBS)},
+        "delete": _of_job("delete_job", "Forget a job, whatever its state")
+        | {"responses": {"204": {"description": "Gone"}} | errors(OF_JOBS)},
     }
     spec["paths"]["/jobs/{id}/result"] = {
-        "get": _of_job(
-            "What a job has read, in the format that was asked for",
-            {"200": _file()} | errors({"409": ("JOB_NOT_DONE", "It is not done yet")}),
-        )
+        "get": _of_job("get_job_result", "What a job has read, in the format that was asked for")
+        | {"responses": {"200": _file()} | errors(OF_JOBS | FAILED_JOB)}
     }
 
 
-def _post(summary: str, answers: dict[str, Any]) -> dict[str, Any]:
+def _post(name: str, summary: str) -> dict[str, Any]:
     return {
+        "operationId": name,
         "tags": [TAG],
         "summary": summary,
         "parameters": [
-            {"name": name, "in": "query", "schema": schema}
-            for name, schema in Wanted.model_json_schema()["properties"].items()
+            {"name": option, "in": "query", "schema": schema}
+            for option, schema in Wanted.model_json_schema()["properties"].items()
         ],
         "requestBody": {"required": True, "content": _bodies()},
-        "responses": answers | errors(FAILED),
     }
 
 
@@ -91,41 +120,23 @@ def _file() -> dict[str, Any]:
         }
         for each in FORMATS.values()
     }
-    content["application/json"] = {"schema": {"$ref": REFERENCE.format(model="Answer")}}
+    content[JSON] = {"schema": {"$ref": REFERENCE.format(model="Answer")}}
     header = {
         "description": "files that failed, as a JSON list of file, source, code and message",
         "schema": {"type": "string"},
     }
     return {
         "description": "At least one file was read",
-        "headers": {"X-OCR-Errors": header},
+        "headers": {"X-OCR-Errors": header, "Content-Disposition": DISPOSITION},
         "content": content,
     }
 
 
 def _job(text: str) -> dict[str, Any]:
     schema = {"$ref": REFERENCE.format(model="Job")}
-    return {"description": text, "content": {"application/json": {"schema": schema}}}
+    return {"description": text, "content": {JSON: {"schema": schema}}}
 
 
-def _of_job(summary: str, answers: dict[str, Any]) -> dict[str, Any]:
+def _of_job(name: str, summary: str) -> dict[str, Any]:
     place = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-    return {
-        "tags": [TAG],
-        "summary": summary,
-        "parameters": [place],
-        "responses": answers | errors(UNKNOWN),
-    }
-
-
-def errors(told: dict[str, tuple[str, str]]) -> dict[str, Any]:
-    """The answers of these statuses, each with a code and what it means."""
-    return {
-        status: {
-            "description": text,
-            "content": {
-                "application/json": {"example": {"error": {"code": code, "message": "..."}}}
-            },
-        }
-        for status, (code, text) in told.items()
-    }
+    return {"operationId": name, "tags": [TAG], "summary": summary, "parameters": [place]}

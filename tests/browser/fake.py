@@ -1,10 +1,11 @@
 """A service that answers as the API's contract says, without models: by the names of files.
 
 Every name has a story: `notice.png` is read, `scan.pdf` has three pages, `broken.jpg` is damaged,
-`busy.png` finds the server full once, `slow.png` waits until it is told to go on, `long.pdf` has
-twelve pages, which are read as one says. The answers of the others are those of `notice.png`.
-Documents may be sent as jobs, which fail where the call would. The page itself is served as the
-service does it, and with a content security policy as strict as an operator may set one.
+`busy.png` finds the server full once, `often.png` comes once too often, `slow.png` waits until it
+is told to go on, `long.pdf` has twelve pages, which are read as one says. The answers of the
+others are those of `notice.png`. Documents may be sent as jobs, which fail where the call would.
+The page itself is served as the service does it, and with a content security policy as strict as
+an operator may set one.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -33,6 +35,7 @@ from tests import pictures
 from tests.pictures import Drawn
 
 PAGE = Path(__file__).parents[2] / "web" / "page"
+CALLS = ("ocr", "jobs", "capabilities")
 POLICY = b"default-src 'self'; img-src 'self' data: blob:; style-src 'self'"
 SUFFIXES = {
     "json": ".json",
@@ -49,11 +52,13 @@ SUFFIXES = {
 class Fake:
     """The running server, what it was asked, and a gate for what is slow.
 
-    `jobs` is whether it says that it keeps jobs, `job_store` whether it does, `calls` are those
-    of jobs, and of a long one `pages_read` pages are read until the gate is open.
+    It asks for the `key` if there is one. `jobs` is whether it says that it keeps jobs,
+    `job_store` whether it does, `calls` are those of jobs, and of a long one `pages_read` pages
+    are read until the gate is open.
     """
 
     url: str = ""
+    key: str | None = None
     jobs: bool = True
     job_store: bool = True
     pages_read: int | None = None
@@ -64,6 +69,7 @@ class Fake:
     gate: threading.Event = field(default_factory=threading.Event)
 
     def reset(self) -> None:
+        self.key = None
         self.jobs = self.job_store = True
         self.pages_read = None
         self.asked.clear()
@@ -133,6 +139,8 @@ class Fake:
     def _file(self, name: str, query: dict[str, str]) -> Response:
         if name.startswith("busy") and self.seen[name] == 1:
             return _error(503, "BUSY", "64 requests are in work", {"Retry-After": "1"})
+        if name.startswith("often") and self.seen[name] == 1:
+            return _error(429, "RATE_LIMITED", "more than 9 a minute", {"Retry-After": "1"})
         if name.startswith("broken"):
             return _error(422, "IMAGE_DAMAGED", "the JPEG ends after 1234 bytes")
         if name.startswith("proxy"):
@@ -224,10 +232,11 @@ async def _docs(request: Request) -> Response:
 
 
 class _Strict:
-    """ASGI middleware: the content security policy with every answer."""
+    """ASGI middleware: the content security policy with every answer, and the key for calls."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, fake: Fake) -> None:
         self.app = app
+        self.fake = fake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def strict(message: Message) -> None:
@@ -235,7 +244,11 @@ class _Strict:
                 message["headers"] += [(b"content-security-policy", POLICY)]
             await send(message)
 
-        await self.app(scope, receive, strict)
+        known = Headers(scope=scope).get("authorization") == f"Bearer {self.fake.key}"
+        if self.fake.key is None or known or not scope["path"].strip("/").startswith(CALLS):
+            await self.app(scope, receive, strict)
+        else:
+            await _error(401, "UNAUTHORIZED", "a key is needed")(scope, receive, strict)
 
 
 def _routes(fake: Fake) -> list[Route | Mount]:
@@ -256,7 +269,7 @@ def faked() -> Iterator[Fake]:
     """Run it on a free port, at / and, as behind a proxy, at /below/."""
     fake = Fake()
     app = Starlette(routes=[Mount("/below", routes=_routes(fake)), *_routes(fake)])
-    config = uvicorn.Config(_Strict(app), port=0, log_level="warning", lifespan="off")
+    config = uvicorn.Config(_Strict(app, fake), port=0, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

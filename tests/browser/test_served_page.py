@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
-from playwright.sync_api import FilePayload, Page, Response, expect
+from playwright.sync_api import Browser, FilePayload, Page, Response, expect
 
 from tests import pictures
 from tests.browser.conftest import Open
@@ -128,6 +128,26 @@ def test_a_pdf_is_read_as_a_job(open_at: Open, store: Path) -> None:
         job = path(deletion.value.url)
         assert "POST /jobs" in calls and f"GET {job}/result" in calls and "POST /ocr" not in calls
         assert served.get(job).status_code == 404
+
+
+def test_the_documentation_is_shown_and_asks_nobody_else(browser: Browser, real: Served) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    told: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: told.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(real.url + "/docs")
+    page.locator("#operations-Files-read_files").click(timeout=PATIENCE)
+    page.get_by_role("button", name="Try it out").wait_for()
+    page.get_by_role("button", name="Authorize").first.click()
+    expect(page.get_by_text("a key, where the server asks for one")).to_be_visible()
+    context.close()
+    assert told == []
+    assert {urlsplit(url).netloc for url in asked if not url.startswith("data:")} == {
+        urlsplit(real.url).netloc
+    }
 
 
 def is_deletion(response: Response) -> bool:

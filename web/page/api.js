@@ -1,5 +1,7 @@
 // Calls to the service. Addresses are relative, so the page may lie under any prefix.
 
+import { askForKey, authorization } from "./key.js";
+
 const PATIENCE = 5; // times that a busy server is asked again
 
 /** What went wrong: the API's code and message, or NETWORK, HTTP or CANCELLED from here. */
@@ -13,8 +15,10 @@ export class ApiError extends Error {
 
 /** What this server runs and takes; null where it does not say. */
 export async function capabilities(signal = null) {
+  const headers = authorization();
   try {
-    const answer = await fetch("capabilities", { signal });
+    const answer = await fetch("capabilities", { signal, headers });
+    if (answer.status === 401) askForKey(headers);
     return answer.ok ? await answer.json() : null;
   } catch {
     return null; // a server that is down is told of when a file is sent
@@ -23,7 +27,8 @@ export async function capabilities(signal = null) {
 
 /**
  * POST one file to `path` with these options, and again while the server is busy. Gives what
- * `call` gives, which is told the other `ways`; `onBusy` the seconds until the next try.
+ * `call` gives, which is told the other `ways`; `onBusy` the seconds until the next try, and the
+ * code of what the server said.
  */
 export async function send(path, file, options, { onBusy, ...ways }) {
   const address = `${path}?${new URLSearchParams(options)}`;
@@ -34,7 +39,7 @@ export async function send(path, file, options, { onBusy, ...ways }) {
       return await call("POST", address, { ...ways, body });
     } catch (error) {
       if (error.retryAfter === null || tries === PATIENCE) throw error;
-      await wait(error.retryAfter, ways.signal, onBusy);
+      await wait(error, ways.signal, onBusy);
     }
   }
 }
@@ -49,10 +54,12 @@ export async function send(path, file, options, { onBusy, ...ways }) {
 export function call(method, path, { body, signal, blob = false, settled, onSent, onFetched }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch tells nothing of what is sent so far
+    const headers = authorization();
     let sent = false;
     const stop = () => (settled && sent) || request.abort();
     request.open(method, path);
     request.responseType = blob ? "blob" : "json";
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => onSent?.(event.loaded / (event.total || 1));
     request.upload.onload = () => {
       sent = true;
@@ -62,7 +69,10 @@ export function call(method, path, { body, signal, blob = false, settled, onSent
       lengthComputable && onFetched?.(loaded / total);
     request.onerror = () => reject(new ApiError("NETWORK", ""));
     request.onabort = () => reject(new ApiError("CANCELLED", ""));
-    request.onload = () => settle(request, resolve, reject);
+    request.onload = () => {
+      if (request.status === 401) askForKey(headers);
+      settle(request, resolve, reject);
+    };
     request.onloadend = () => signal.removeEventListener("abort", stop);
     if (signal.aborted) return reject(new ApiError("CANCELLED", ""));
     signal.addEventListener("abort", stop);
@@ -113,9 +123,9 @@ export function pause(milliseconds, signal) {
 }
 
 /** Count down by seconds. Throws ApiError when it is cancelled. */
-async function wait(seconds, signal, onBusy) {
-  for (let left = Math.ceil(seconds); left > 0; left--) {
-    onBusy?.(left);
+async function wait({ code, retryAfter }, signal, onBusy) {
+  for (let left = Math.ceil(retryAfter); left > 0; left--) {
+    onBusy?.(left, code);
     await pause(1000, signal);
   }
 }

@@ -1,6 +1,7 @@
 // Jobs: long documents are sent, asked for until they are read, fetched, and then forgotten.
 
 import { ApiError, call, pause, send } from "./api.js";
+import { authorization } from "./key.js";
 
 const SOON = 300; // milliseconds until a job is asked for the first time
 const SELDOM = 2000; // between two times of a job that takes long
@@ -62,7 +63,7 @@ async function insist(ask, signal) {
 /** Delete a job; the server forgets by itself, after its time, one that cannot be deleted now. */
 async function forget(job) {
   try {
-    await fetch(job, { method: "DELETE", keepalive: true });
+    await fetch(job, { method: "DELETE", keepalive: true, headers: authorization() });
   } catch {
     console.info(`${job} could not be deleted`);
   }

@@ -3,6 +3,7 @@
 import { capabilities } from "./api.js";
 import { announce, byId, label, store, stored } from "./dom.js";
 import { takeFiles } from "./intake.js";
+import { takeKey } from "./key.js";
 import { List } from "./list.js";
 import { checkOptions, chosen } from "./options.js";
 import { quartersRead } from "./progress.js";
@@ -108,7 +109,21 @@ function showServer() {
   }
 }
 
+async function askServer() {
+  server = await capabilities();
+  queue.maxBytes = server?.limits?.max_image_bytes ?? Infinity;
+  showServer();
+}
+
+/** With a key, what was refused without one is read. */
+function keyTyped() {
+  const refused = queue.items.filter((item) => item.error?.code === "UNAUTHORIZED");
+  for (const item of refused) queue.retry(item, item.options);
+  return askServer();
+}
+
 takeFiles(add);
+takeKey(keyTyped);
 byId("sample").addEventListener("click", async () => add([await sample()]));
 byId("clear").addEventListener("click", () => [...queue.items].forEach(remove));
 byId("again").addEventListener("click", () => queue.retry(shown, chosen()));
@@ -126,6 +141,4 @@ onLanguage(() => {
   render();
 });
 
-server = await capabilities();
-queue.maxBytes = server?.limits?.max_image_bytes ?? Infinity;
-showServer();
+await askServer();

@@ -15,8 +15,12 @@ export function stateOf(item) {
   if (item.state === "sending") return t("sending", item.sent);
   if (item.state === "reading" && item.count) return t("readingPage", pageInWork(item), item.count);
   if (item.state === "fetching") return t("fetching", item.fetched);
-  if (item.state === "busy") return t("busy", item.busyFor);
+  if (item.state === "busy") return t(busyText(item), item.busyFor);
   return t(item.state);
+}
+
+function busyText({ busyWith }) {
+  return busyWith === "RATE_LIMITED" ? "limited" : "busy";
 }
 
 function pageInWork({ read, count }) {

@@ -25,6 +25,7 @@ class Item {
     this.toldQuarters = 0; // of them, to those who listen
     this.fetched = null; // the share of the answer that has come
     this.busyFor = 0; // seconds until a busy server is asked again
+    this.busyWith = null; // the code of what it said
     this.error = null;
     this.pages = [];
     this.page = 0; // which of them is shown

@@ -17,13 +17,13 @@ export function isDocument({ name, type }) {
  * Throws ApiError.
  *
  * `onProgress` is told what changes: `state`, which is sending, queued, reading, fetching or busy,
- * and beside it `sent`, `read` and `count`, `fetched` or `busyFor`.
+ * and beside it `sent`, `read` and `count`, `fetched`, or `busyFor` and `busyWith`.
  */
 export async function readFile(file, options, { signal, onProgress, blob = false, long = false }) {
   const ways = {
     signal,
     onSent: (sent) => onProgress({ state: sent < 1 ? "sending" : "reading", sent }),
-    onBusy: (busyFor) => onProgress({ state: "busy", busyFor }),
+    onBusy: (busyFor, busyWith) => onProgress({ state: "busy", busyFor, busyWith }),
   };
   const jobs = long && (await capabilities(signal))?.jobs;
   const job = jobs ? await startJob(file, options, ways) : null;
