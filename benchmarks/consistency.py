@@ -11,7 +11,6 @@ runners' batches held.
 
 import argparse
 import asyncio
-import json
 import random
 import re
 import sys
@@ -25,10 +24,10 @@ import aiohttp
 import client
 import serving
 from machine import Meter, write_json
+from mixture import CROPS, ODD, PAGES, SMALL, draw, pictures
 
 SEED = 1
-SHARES = {"crops": 0.75, "small pictures": 0.12, "odd files": 0.08, "whole pages": 0.05}
-SMALL_FILE = 60_000  # bytes
+SHARES = {CROPS: 0.75, SMALL: 0.12, ODD: 0.08, PAGES: 0.05}
 BATCH = re.compile(r'adaptive_batch_size_(sum|count)\{method_name="(\w+)".*\} ([\d.]+)')
 
 Outcome = tuple[int, str]  # status and body
@@ -48,27 +47,10 @@ class Report:
     largest_process_mb: float | None
 
 
-def pictures(folder: Path) -> dict[str, list[Path]]:
-    """The folder's pictures by kind, as in SHARES."""
-    kinds: dict[str, list[Path]] = {kind: [] for kind in SHARES}
-    for truth in sorted(folder.glob("*.jsonl")):
-        for record in map(json.loads, truth.read_text("utf-8").splitlines()):
-            if "file" in record:
-                kinds["odd files"].append(folder / record["file"])
-            elif "lines" not in record:
-                kinds["crops"].append(folder / record["image"])
-            else:
-                path = folder / record["image"]
-                small = path.stat().st_size < SMALL_FILE
-                kinds["small pictures" if small else "whole pages"].append(path)
-    return {kind: paths for kind, paths in kinds.items() if paths}
-
-
 def mix(kinds: dict[str, list[Path]], count: int) -> list[Path]:
     """A random sequence in which each kind has its share."""
     chance = random.Random(SEED)
-    chosen = chance.choices(list(kinds), [SHARES[kind] for kind in kinds], k=count)
-    return [chance.choice(kinds[kind]) for kind in chosen]
+    return [draw(kinds, SHARES, chance) for _ in range(count)]
 
 
 async def ask(session: aiohttp.ClientSession, url: str, request: bytes) -> Outcome:

@@ -80,7 +80,7 @@ class Meter:
             self._look()
 
     def _look(self) -> None:
-        sizes = [self._look_at(process) for process in _tree(self._root)]
+        sizes = [self._look_at(process) for process in tree(self._root)]
         self._peak = max(self._peak, sum(sizes))
         self._peak_process = max(self._peak_process, *sizes, 0)
 
@@ -95,7 +95,8 @@ class Meter:
         return size
 
 
-def _tree(root: psutil.Process) -> list[psutil.Process]:
+def tree(root: psutil.Process) -> list[psutil.Process]:
+    """A process and all that descend from it; none if it has ended."""
     try:
         return [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
