@@ -11,11 +11,11 @@ from typing import Protocol
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from ocr.document import Line, Pixels
 from ocr.errors import ImageDamaged, ImageTooLarge, NotAnImage
-from ocr.pdf import PdfFile
+from ocr.pdf import Canvas, PdfFile, blank
 from ocr.wanted import Wanted
 
 pillow_heif.register_heif_opener()
@@ -36,6 +36,7 @@ PAGED = ("TIFF",)  # formats whose frames are pages; the other formats' frames a
 BRAND = slice(4, 12)  # where HEIC and AVIF say what they are
 BRANDS = tuple(b"ftyp" + name for name in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"))
 PDF_MARK, PDF_START = b"%PDF-", 1024  # a PDF says so somewhere in its first bytes
+LONGEST_RUN, RUN_BYTES = 255, 2  # pixels that so many bytes of a BMP stand for, at most
 STRIP = 4_000_000  # pixels that are converted at a time
 SANE_DPI = (30.0, 2400.0)
 SQUARE = 0.05  # by which a picture's two resolutions may differ
@@ -86,6 +87,7 @@ class File(Protocol):
     """An open file of `count` pages; to be closed. Its calls are best made in its `executor`."""
 
     count: int
+    is_pdf: bool
     executor: Executor | None
 
     def frame(self, number: int, wanted: Wanted) -> Frame:
@@ -111,11 +113,11 @@ class PictureFrame:
     def size(self) -> str:
         return f"{self.width} x {self.height} pixels"
 
-    def pixels(self) -> Pixels:
+    def pixels(self, canvas: Canvas = blank) -> Pixels:
         try:
             self.image.load()
             _turn_upright(self.image)
-            return _pixels(self.image)
+            return _pixels(self.image, canvas)
         except MemoryError:
             raise
         except Exception as error:  # Pillow's decoders raise whatever a broken file makes them
@@ -127,29 +129,38 @@ class PictureFrame:
 class PictureFile:
     """An open picture: one page, or those of a TIFF. Raises NotAnImage, ImageDamaged."""
 
+    is_pdf = False
     executor: Executor | None = None
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._first: Image.Image | None = _open(data)
-        self.count = _count(self._first)
+        first = _open(data)
+        self.count = _count(first)
+        self._unused = [first]  # pages may be asked for side by side
 
     def frame(self, number: int, wanted: Wanted) -> PictureFrame:
         # Opened anew for each page, as that closes it when it is done.
-        image, self._first = self._first or _open(self._data), None
+        try:
+            image = self._unused.pop()
+        except IndexError:
+            image = _open(self._data)
         try:
             if number > 1:
                 image.seek(number - 1)
+        except MemoryError:
+            raise
         except Exception as error:
             raise ImageDamaged(f"page {number} cannot be opened: {error}") from error
         width, height = image.size
         if width < 1 or height < 1:
             raise ImageDamaged("the picture has no pixels")
+        if _is_hollow(image, self._data):
+            raise ImageDamaged(f"{len(self._data)} bytes are too few for {width} x {height} pixels")
         original = self._data if _is_plain_jpeg(image) else None
         return PictureFrame(number, width, height, _dpi(image), image, original)
 
     def close(self) -> None:
-        self._first = None
+        self._unused.clear()
 
 
 def pages(data: bytes, limits: DecodeLimits) -> Iterator[Pixels]:
@@ -170,10 +181,9 @@ def pages(data: bytes, limits: DecodeLimits) -> Iterator[Pixels]:
             yield frame.pixels()
 
 
-def opened(data: bytes, limits: DecodeLimits) -> File:
+def opened(data: bytes, limits: DecodeLimits) -> PdfFile | PictureFile:
     """Open a file. Raises as `pages` does."""
-    if len(data) > limits.bytes:
-        raise ImageTooLarge(f"{len(data)} bytes, the limit is {limits.bytes}")
+    check_bytes(data, limits)
     return PdfFile(data) if is_pdf(data) else PictureFile(data)
 
 
@@ -195,6 +205,12 @@ def numbers(file: File, wanted: Wanted, limits: DecodeLimits) -> list[int]:
     return found
 
 
+def check_bytes(data: bytes, limits: DecodeLimits) -> None:
+    """Raises ImageTooLarge if a file has more bytes than the limit."""
+    if len(data) > limits.bytes:
+        raise ImageTooLarge(f"{len(data)} bytes, the limit is {limits.bytes}")
+
+
 def check_size(frame: Frame, limits: DecodeLimits) -> None:
     """Raises ImageTooLarge if a page has more pixels than the limit."""
     if frame.width * frame.height > limits.pixels:
@@ -208,6 +224,8 @@ def _open(data: bytes) -> Image.Image:
         if data[BRAND] in BRANDS:
             raise ImageDamaged("the picture cannot be opened") from None
         raise NotAnImage(f"not a picture that is read here ({', '.join(FORMATS)})") from None
+    except MemoryError:
+        raise
     except Exception as error:  # as below: a broken header makes Pillow raise anything
         raise ImageDamaged(f"the picture cannot be opened: {error}") from error
 
@@ -215,8 +233,20 @@ def _open(data: bytes) -> Image.Image:
 def _count(image: Image.Image) -> int:
     try:
         return getattr(image, "n_frames", 1) if image.format in PAGED else 1
+    except MemoryError:
+        raise
     except Exception as error:
         raise ImageDamaged(f"the pages cannot be counted: {error}") from error
+
+
+def _is_hollow(image: Image.Image, data: bytes) -> bool:
+    """Whether a run-length encoded BMP cannot have all of its pixels.
+
+    Pillow fills up its rows in Python: a tiny one that says to be huge takes a minute.
+    """
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
+    runs = any(tile[0] == "bmp_rle" for tile in tiles)
+    return runs and image.width * image.height > LONGEST_RUN * len(data) / RUN_BYTES
 
 
 def _dpi(image: Image.Image) -> float | None:
@@ -251,13 +281,13 @@ def _turn_upright(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-def _pixels(image: Image.Image) -> Pixels:
+def _pixels(image: Image.Image, canvas: Canvas) -> Pixels:
     """Make RGB strip by strip: Pillow's conversions would each hold a whole page once more."""
     width, height = image.size
     rows = max(1, STRIP // width)
     strips = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
     scale = _range(image, strips) if image.mode in ("I", "F") else (0.0, 0.0)
-    pixels = np.empty((height, width, 3), np.uint8)
+    pixels = canvas(height, width)
     for strip in strips:
         part = image.crop(strip) if len(strips) > 1 else image
         pixels[strip[1] : strip[3]] = np.asarray(_rgb(part, *scale))

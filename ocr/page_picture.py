@@ -9,22 +9,24 @@ from PIL import Image
 from ocr.document import Picture, Pixels
 
 QUALITY = 88  # of JPEG
+LONGEST = 65_500  # pixels of a side of a JPEG
 COLOURS = 256  # a page with no more of them may be smaller as PNG, and is sharp
 
 
 def encode(pixels: Pixels, longest: int | None = None) -> Picture:
     """Make a file of a page, (height, width, 3) uint8 RGB, its longer side `longest` at most.
 
-    PNG where the page has few colours, as a scan in black and white has, and that is smaller,
-    JPEG else.
+    PNG where the page has few colours, as a scan in black and white has, and that is smaller, or
+    where a side is too long for JPEG; JPEG else.
     """
     image = Image.fromarray(_reduced(pixels, longest))
-    as_jpeg = Picture(_file(image, "JPEG", quality=QUALITY), "image/jpeg")
     few = _with_few_colours(image)
-    if few is None:
-        return as_jpeg
-    as_png = Picture(_file(few, "PNG"), "image/png")
-    return min(as_png, as_jpeg, key=lambda picture: len(picture.data))
+    found = []
+    if max(image.size) <= LONGEST:
+        found.append(Picture(_file(image, "JPEG", quality=QUALITY), "image/jpeg"))
+    if few is not None or not found:
+        found.append(Picture(_file(few or image, "PNG"), "image/png"))
+    return min(found, key=lambda picture: len(picture.data))
 
 
 def _reduced(pixels: Pixels, longest: int | None) -> Pixels:

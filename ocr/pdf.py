@@ -27,11 +27,19 @@ from ocr.wanted import Wanted
 LOCK = threading.Lock()
 RENDERER = ThreadPoolExecutor(1, "pdfium")
 
+# Gives the array of a height and a width to draw in: (height, width, 3) uint8, of any content.
+Canvas = Callable[[int, int], Pixels]
+
 POINTS = 72.0  # to the inch
 WRITTEN = (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP)
 ENCRYPTED = (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY)
 
 log = logging.getLogger(__name__)
+
+
+def blank(height: int, width: int) -> Pixels:
+    """A Canvas of memory of its own."""
+    return np.empty((height, width, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -46,16 +54,16 @@ class PdfFrame:
     height: int
     dpi: float
     lines: list[Line] | None
-    render: Callable[["PdfFrame"], Pixels]
+    render: Callable[["PdfFrame", Canvas], Pixels]
     original: bytes | None = None
 
     @property
     def size(self) -> str:
         return f"page {self.number}: {self.width} x {self.height} pixels at {round(self.dpi)} dpi"
 
-    def pixels(self) -> Pixels:
+    def pixels(self, canvas: Canvas = blank) -> Pixels:
         """Render it: (height, width, 3) uint8 RGB. Raises ImageDamaged."""
-        return self.render(self)
+        return self.render(self, canvas)
 
 
 class PdfFile:
@@ -64,6 +72,7 @@ class PdfFile:
     Raises PdfEncrypted, NoPages, or ImageDamaged where PDFium cannot repair it.
     """
 
+    is_pdf = True
     executor: Executor | None = RENDERER
 
     def __init__(self, data: bytes) -> None:
@@ -98,7 +107,8 @@ class PdfFile:
         with LOCK:
             width, height = self._size(number, wanted.dpi)
             found = None
-            if wanted.pdf_text != "ignore":
+            # On a larger page nobody knows where the text is, nor can it be drawn.
+            if wanted.pdf_text != "ignore" and max(width, height) <= pdf_text.FINE:
                 found = self._text(number, width, height, keep=wanted.pdf_text == "keep")
         lines = glyphs.lines(found, width, height) if found else None
         return PdfFrame(number, width, height, float(wanted.dpi), lines, self._render)
@@ -110,9 +120,10 @@ class PdfFile:
         scale = self._user_unit(number) * dpi / POINTS
         return max(1, round(size.width * scale)), max(1, round(size.height * scale))
 
-    def _render(self, frame: PdfFrame) -> Pixels:
+    def _render(self, frame: PdfFrame, canvas: Canvas) -> Pixels:
         """Draw a page as a viewer does, with annotations and what forms were filled with."""
-        pixels = np.full((frame.height, frame.width, 3), 255, np.uint8)
+        pixels = canvas(frame.height, frame.width)
+        pixels.fill(255)
         with LOCK, self._page(frame.number) as page:
             bitmap = pdfium.FPDFBitmap_CreateEx(
                 frame.width,

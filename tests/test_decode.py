@@ -1,5 +1,6 @@
 import resource
 import struct
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -341,6 +342,29 @@ def test_a_tiff_whose_second_page_is_broken() -> None:
 def test_pictures_without_pixels_are_refused(data: bytes) -> None:
     with pytest.raises(PictureError):
         read(data)
+
+
+def run_length_bmp(width: int, height: int, runs: bytes) -> bytes:
+    """A BMP in black and white, of which Pillow reads run lengths and writes none."""
+    palette = bytes(4) + b"\xff\xff\xff\0"
+    start = 14 + 40 + len(palette)
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 0, 0, 2, 0)
+    return struct.pack("<2sIHHI", b"BM", start + len(runs), 0, 0, start) + header + palette + runs
+
+
+def test_run_lengths() -> None:
+    page = only(run_length_bmp(4, 2, bytes([4, 1, 0, 0, 1, 0, 3, 1, 0, 0, 0, 1])))
+    assert page[..., 0].tolist() == [[0, 255, 255, 255], [255] * 4]
+    white = only(run_length_bmp(255, 40, bytes([255, 1, 0, 0]) * 40))
+    assert white.shape == (40, 255, 3)
+    assert white.min() == 255
+
+
+def test_run_lengths_that_cannot_be_all_are_not_filled_up() -> None:
+    start = time.process_time()
+    with pytest.raises(ImageDamaged, match="too few for 9000 x 9000 pixels"):
+        read(run_length_bmp(9000, 9000, bytes([4, 1]) + bytes(18_000)))
+    assert time.process_time() - start < 1
 
 
 def peak_memory() -> int:

@@ -64,3 +64,10 @@ def test_only_what_is_too_long_is_reduced(size: tuple[int, int], expected: tuple
     page = pictures.empty(*size).image
     assert opened(page_picture.encode(page, 1600)).size == expected
     assert opened(page_picture.encode(page)).size == size
+
+
+def test_a_page_that_is_too_long_for_jpeg_is_a_png() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (65_501, 8, 3), np.uint8)
+    picture = page_picture.encode(noise)
+    assert picture.media_type == "image/png"
+    assert np.array_equal(np.asarray(opened(picture)), noise)

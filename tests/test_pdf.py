@@ -105,6 +105,13 @@ def test_a_page_of_larger_units_is_larger(streams: bool) -> None:
     assert found.lines[0].quad[0, 0] == pytest.approx(61, abs=10)
 
 
+@pytest.mark.parametrize("unit", [10**7, 2**31])
+def test_a_page_beyond_all_bounds_has_no_text(unit: int) -> None:
+    found = frame(drawn.of(LOREM, UserUnit=unit))
+    assert found.width > 10**9
+    assert found.lines is None
+
+
 def test_what_forms_and_notes_hold_is_seen_and_taken() -> None:
     data = drawn.form("Ada Lovelace", "Checked")
     assert texts(data) == ["Ada Lovelace", "Checked", "Name"]

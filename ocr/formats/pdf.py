@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import compress
 
@@ -37,7 +37,7 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top
 INCH = 72  # points
 A4_WIDTH = 595.28  # points
 SCREEN = 96  # dots per inch, of a picture that does not say
-LONGEST = 14_400  # points: no page may be larger
+SHORTEST, LONGEST = 3, 14_400  # points: no page may be smaller or larger
 LETTER = (0.0, 0.0, 612.0, 792.0)  # points, of a page that says no size
 MAKER = f"ocr-service {__version__}"
 
@@ -56,6 +56,14 @@ def render(documents: Sequence[Document], wanted: Wanted) -> bytes:
     Raises ValueError where a page has no picture, and if there is no page.
     """
     readable = [document for document in documents if document.error is None]
+    try:
+        return _made(readable, wanted)
+    except PdfError:  # of an input that opens, and cannot be written again
+        return _made([replace(document, pdf=None) for document in readable], wanted)
+
+
+def _made(readable: Sequence[Document], wanted: Wanted) -> bytes:
+    """The PDF of documents. Raises PdfError where the input's pages cannot be in it."""
     with ExitStack() as opened:
         inputs = [_input(document, opened) for document in readable]
         pdf = _whole(readable, inputs) or _joined(readable, inputs)
@@ -66,9 +74,16 @@ def render(documents: Sequence[Document], wanted: Wanted) -> bytes:
             _finish(pdf, sheet, wanted, font)
         font.finish()
         _sign(pdf, readable)
-        file = io.BytesIO()
+        return _saved(pdf)
+
+
+def _saved(pdf: Pdf) -> bytes:
+    file = io.BytesIO()
+    try:
         pdf.save(file, deterministic_id=True, object_stream_mode=ObjectStreamMode.generate)
-        return file.getvalue()
+    except (RuntimeError, ValueError) as error:  # as of a number that is out of all bounds
+        raise PdfError(f"the PDF cannot be written: {error}") from error
+    return file.getvalue()
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,7 @@ def _input(document: Document, opened: ExitStack) -> Pdf | None:
         return None
     try:
         pdf = opened.enter_context(Pdf.open(io.BytesIO(document.pdf)))
-    except PikepdfError:
+    except (PikepdfError, RuntimeError, ValueError):
         return None  # it was read by a library that forgives more
     return pdf if all(page.number <= len(pdf.pages) for page in document.pages) else None
 
@@ -127,7 +142,7 @@ def _size(page: Page) -> tuple[float, float]:
     """A picture's width and height in points."""
     dpi = page.dpi or max(SCREEN, min(page.width, page.height) * INCH / A4_WIDTH)
     scale = min(INCH / dpi, LONGEST / max(page.width, page.height))
-    return page.width * scale, page.height * scale
+    return max(SHORTEST, page.width * scale), max(SHORTEST, page.height * scale)
 
 
 def _sign(pdf: Pdf, documents: Sequence[Document]) -> None:
