@@ -5,6 +5,9 @@
 # make bench-gpu        checks and times the models of PRESET on a GPU, then the service: DEVICE=cuda
 # make image    a container image with the models of PRESET, for DEVICE
 # make test-browser     looks at the page with Chromium: tests/install brings it on Debian
+# make fuzz     looks for what breaks the decoders and the API, for SECONDS each
+# make audit    known holes in the packages of the images, and the static check for own ones
+# make soak     REQUESTS mixed requests over a folder of truth files (DATA): memory, errors, answers
 # make test-image       builds an image and tries it: root on Debian, or a running Docker
 # make lock     pins the packages of the images anew
 # make release  builds and pushes an image with SBOM and provenance; what CI does for a tag
@@ -25,6 +28,8 @@ TAG ?= $(VERSION)-$(DEVICE)
 BACKEND ?= docker
 ATTESTATIONS ?= --opt sbom=true --opt provenance=mode=max
 OPTIONS ?=
+SECONDS ?= 60
+REQUESTS ?= 20000
 
 export BENTOML_HOME ?= $(CURDIR)/.bentoml
 export BENTOML_DO_NOT_TRACK ?= True
@@ -44,7 +49,7 @@ READY_IMAGE := .venv/ready-image
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: serve setup models test lint types tests bench bench-gpu bento image release check-tag \
-	test-browser test-image lock clean
+	test-browser test-image fuzz audit soak lock clean
 
 serve: setup
 	exec $(BIN)/bentoml serve service:OCR --host $(HOST) --port $(PORT)
@@ -123,13 +128,22 @@ check-tag:
 test-browser: $(READY_DEV) models
 	$(BIN)/pytest -m browser tests/browser
 
+fuzz: $(READY_DEV) models
+	OCR_FUZZ_S=$(SECONDS) $(BIN)/pytest -m fuzz -rP tests/fuzz
+
+audit: $(READY_DEV)
+	$(BIN)/python deploy/audit.py
+
+soak: $(READY_DEV) models
+	$(BIN)/python benchmarks/soak.py $(DATA) --requests $(REQUESTS)
+
 test-image: $(READY_DEV) $(READY_IMAGE)
 	tests/image/install
 	$(BIN)/pytest -m image -rP tests/image
 
 lock: $(READY_IMAGE)
 	for device in cpu cuda; do \
-		$(BIN)/uv pip compile pyproject.toml --extra $$device --python-version 3.11 \
+		$(BIN)/uv pip compile pyproject.toml --extra $$device --extra tracing --python-version 3.11 \
 			--python-platform x86_64-manylinux_2_28 --generate-hashes --upgrade --quiet \
 			--custom-compile-command "make lock" --output-file deploy/requirements/$$device.txt; \
 	done

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
         default=2_000_000_000, ge=1, description="of memory that opening one page may take"
     )
     runner_timeout_s: float = Field(
-        default=5.0, gt=0, description="after which a runner without a sign of life is replaced"
+        default=3.0, gt=0, description="after which a runner without a sign of life is replaced"
     )
     jobs: str = Field(
         default="~/.local/state/ocr-service/jobs.sqlite",

@@ -89,7 +89,7 @@ def _cpu_seconds(served: Served, over_s: float = 0.0) -> float:
     def total() -> float:
         root = psutil.Process(served.pid)
         times = [each.cpu_times() for each in (root, *root.children(recursive=True))]
-        return sum(each.user + each.system for each in times)
+        return float(sum(each.user + each.system for each in times))
 
     if not over_s:
         return total()
