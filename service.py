@@ -30,6 +30,7 @@ from ocr.errors import (
 )
 from ocr.formats import hub
 from ocr.formats.catalogue import FORMATS
+from ocr.malloc import MALLOC
 from ocr.model import DetectionModel, RecognitionModel
 from ocr.reader import Reader
 from ocr.recognition.ctc import Reading
@@ -66,9 +67,10 @@ if TYPE_CHECKING:
     from ocr.jobs.work import Jobs
 
 log = logging.getLogger("ocr.service")
-# Names are looked up in these threads of uvloop, of which there are four: a few names that do not
-# resolve would hold up all others.
-os.environ.setdefault("UV_THREADPOOL_SIZE", "32")
+# For the workers, which are started with it. Names are looked up in these threads of uvloop, of
+# which there are four: a few names that do not resolve would hold up all others.
+for variable, value in {**MALLOC, "UV_THREADPOOL_SIZE": "32"}.items():
+    os.environ.setdefault(variable, value)
 settings = Settings()
 models = settings.models
 logs.configure(settings.log_format, process_name)

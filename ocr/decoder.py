@@ -18,6 +18,7 @@ from ocr import decode
 from ocr.blocks import Block
 from ocr.decode import PictureFile, PictureFrame
 from ocr.decoder_calls import (
+    ENDING,
     Call,
     Channel,
     Drawn,
@@ -114,10 +115,10 @@ class _Limits:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         # The server is told to end, by a key or a signal for all of its processes, and does so
         # when its work is done.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for ending in ENDING:
+            signal.signal(ending, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM, *ENDING])
         self._memory = _addresses()
 
     def set(self, call: Call) -> None:
@@ -166,7 +167,8 @@ def main() -> None:
     channel.answer(Ready())
     # Libraries complain there of every row of a broken file, into the server's log. A fault in
     # Python is told as an answer.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), STDERR)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - it is no path
+        os.dup2(nowhere.fileno(), STDERR)
     while True:
         try:
             call, blocks = channel.asked()

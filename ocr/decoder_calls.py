@@ -6,6 +6,7 @@ the one that asks. An answer is JSON and the corners of quads as float32; what i
 
 import json
 import pickle
+import signal
 import socket
 import struct
 import time
@@ -27,6 +28,7 @@ MESSAGE, TRACE = 1000, 8000  # characters of an error
 LONGEST = 64_000_000  # bytes of an answer: one page's text
 BLOCKS = 2  # that go along with a call
 QUAD = (4, 2)
+ENDING = (signal.SIGINT, signal.SIGTERM)  # which end the server, and not at once
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,14 @@ from typing import Any, TypeVar
 
 import ocr
 from ocr.blocks import Block
-from ocr.decoder_calls import Call, Channel, Failed, Ready
+from ocr.decoder_calls import ENDING, Call, Channel, Failed, Ready
 from ocr.errors import ImageDamaged, OcrError
+from ocr.malloc import MALLOC
 
 START_S = 60.0  # in which a process must have started
 GRACE_S = 5.0  # after which a process that should have ended is ended
 # Of the server's environment, in which its secrets are.
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
-MALLOC = {
-    "MALLOC_ARENA_MAX": "2",  # each takes addresses of 128 MB, which are limited
-    "MALLOC_MMAP_THRESHOLD_": "1000000",  # bytes: of which the system gets back what is freed
-}
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 log = logging.getLogger(__name__)
@@ -157,7 +154,7 @@ class _Child:
         ours, theirs = socketpair()
         self.file = self.page = 0
         self._channel = Channel(ours)
-        with theirs:
+        with theirs, _blocked():
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter
                 [sys.executable, "-P", "-W", "ignore", *program],
                 stdin=theirs.fileno(),
@@ -236,6 +233,16 @@ class _Child:
             return error
         self.end()
         return _Died(failed.message, error)
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
+    """Start a process that is not told to end before it can say that it does not want to."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _closed() -> OcrError:
