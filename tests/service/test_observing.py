@@ -62,7 +62,12 @@ def observed(store: Path) -> Iterator[Observed]:
     with collector() as collecting, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
         running = serve(
-            store, log_format="json", traces=collecting.url, allow_private_urls="1", max_images="3"
+            store,
+            log_format="json",
+            traces=collecting.url,
+            allow_private_urls="1",
+            max_images="3",
+            runner_timeout_s="20",  # so that one that hangs can be looked at
         )
         with running as served:
             yield Observed(served, collecting, _series(served))
