@@ -84,9 +84,9 @@ class Decoder:
         return Drawn(width=width, height=height), b""
 
     def _render(self, call: Call, documents: Block, result: Block) -> Answer:
-        from ocr.formats.catalogue import FORMATS  # heavy, and for few calls
+        from ocr.formats import catalogue  # heavy, and for few calls
 
-        made = FORMATS[call.wanted.format].render(
+        made = catalogue.render(
             pickle.loads(documents.content()),  # noqa: S301 - of who started this
             call.wanted,
         )

@@ -17,7 +17,7 @@ from ocr.decode import DecodeLimits
 from ocr.decoder_calls import Call, Drawn, Opened, Rendered, Seen, lines_seen
 from ocr.decoder_pool import Pool
 from ocr.document import Document, Line, Pixels
-from ocr.formats.catalogue import FORMATS
+from ocr.formats import catalogue
 from ocr.wanted import Wanted
 
 PROGRAM = ("-m", "ocr.decoder")
@@ -84,7 +84,7 @@ class Decoders:
         It may take the time of a page for each of them.
         """
         if wanted.format not in HOSTILE:
-            return FORMATS[wanted.format].render(documents, wanted)
+            return catalogue.render(documents, wanted)
         given, result = Block.growing(), Block.growing()
         with given.file("wb") as file:
             pickle.dump(documents, file)

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from bentoml.exceptions import BentoMLException
 
 from ocr.settings import Settings
+from web.observer import QUIET
 
 EXPORTER = "opentelemetry.exporter"  # OTLP over HTTP is a part of it
 PATH = "/v1/traces"  # of every collector
-UNTRACED = ["/livez$", "/readyz$", "/healthz$", "/metrics$", "/health$"]  # asked all the time
+UNTRACED = [f"{path}$" for path in sorted(QUIET)]
 ALL = [".*"]
 
 
