@@ -94,7 +94,10 @@ class Pool:
                 self._free.notify()
 
     def _alive(self, call: Call) -> "_Child | None":
-        self._idle.sort(key=lambda child: (child.file == call.file, child.page == call.number))
+        """One that knows the file, or the one that rested longest: what others have open is more
+        likely to be asked for again."""
+        asked = call.file, call.number
+        self._idle.sort(key=lambda child: (child.file == call.file, child.seen == asked))
         while self._idle:
             child = self._idle.pop()
             if child.is_alive:
@@ -105,7 +108,7 @@ class Pool:
     def _keep(self, child: "_Child | None") -> None:
         if child is not None:
             if child.is_alive and not self._closed:
-                self._idle.append(child)
+                self._idle.insert(0, child)
             else:
                 self._drop(child)
 
@@ -148,11 +151,11 @@ class _Died(Exception):
 
 
 class _Child:
-    """One process, which has one call at a time. It has seen `page` of `file` last."""
+    """One process, which has one call at a time. It has `seen` this page of this file last."""
 
     def __init__(self, program: Sequence[str]) -> None:
         ours, theirs = socketpair()
-        self.file = self.page = 0
+        self.seen = 0, 0
         self._channel = Channel(ours)
         with theirs, _blocked():
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter
@@ -161,6 +164,10 @@ class _Child:
                 stdout=subprocess.DEVNULL,
                 env=_environment(),
             )
+
+    @property
+    def file(self) -> int:
+        return self.seen[0]
 
     @property
     def is_alive(self) -> bool:
@@ -174,7 +181,7 @@ class _Child:
     def call(self, call: Call, blocks: Sequence[Block], made: Made[T]) -> T:
         """Make a call. Raises the OcrError that is the answer, and _Died."""
         what = f"could not be {'made' if call.kind == 'render' else 'opened'}"
-        self.file, self.page = call.file, call.number
+        self.seen = call.file, call.number
         self._channel.within(call.timeout_s + GRACE_S)
         try:
             self._channel.ask(call, blocks)
@@ -189,7 +196,7 @@ class _Child:
             self._channel.ask(Call("forget", GRACE_S, 0))
         except OSError as error:
             log.debug("a decoder has gone: %s", error)
-        self.file = 0
+        self.seen = 0, 0
 
     def kill(self) -> None:
         self._process.kill()
