@@ -1,5 +1,6 @@
 """What was read and where: a plain tree from which every output format derives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,3 +83,11 @@ class Document:
     source: str = ""
     pdf: bytes | None = None
     error: OcrError | None = None
+
+
+def most_turns(lines: Sequence[Line]) -> int:
+    """The direction in which most of the characters of lines run, as Line.turns has it."""
+    letters = np.zeros(4, int)
+    for line in lines:
+        letters[line.turns] += len(line.text)
+    return int(letters.argmax())
