@@ -20,7 +20,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn, get_args
 
-from PIL import Image
 from pydantic import ValidationError
 
 from ocr import decode, progress
@@ -29,7 +28,7 @@ from ocr.command.batch import Batch, Tally
 from ocr.command.engines import Engine
 from ocr.command.inputs import Input, find
 from ocr.command.outputs import SEPARATORS, Files, Output, Stream, places
-from ocr.errors import ModelMissing, OcrError
+from ocr.errors import OcrError
 from ocr.formats.catalogue import FORMATS
 from ocr.settings import Settings
 from ocr.wanted import PdfText, Wanted
@@ -68,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Raises UsageError, KeyboardInterrupt, BrokenPipeError, and what no file is to blame for."""
-    inputs = find(options.files, _suffixes(), options.output and Path(options.output))
+    inputs = find(options.files, decode.suffixes(), options.output and Path(options.output))
     if not inputs:
         raise UsageError("there is nothing to read: no picture and no PDF in what was named")
     wanted = _wanted(options)
@@ -139,12 +138,6 @@ def _at_least_one(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{number}: at least 1")
     return number
-
-
-def _suffixes() -> set[str]:
-    """Those of files that can be read, so that they are found in folders."""
-    known = Image.registered_extensions()
-    return {".pdf"} | {suffix for suffix, name in known.items() if name in decode.PICTURES}
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:
@@ -221,25 +214,8 @@ async def _engine(options: argparse.Namespace, wanted: Wanted) -> AsyncIterator[
             yield engine
     else:
         settings = Settings()
-        folders = engines.model_folders(options.models) if options.models else _stored(settings)
+        folders = engines.folders(settings, options.models)
         yield engines.here(wanted, *folders, settings)
-
-
-def _stored(settings: Settings) -> tuple[Path, Path]:
-    """The models' folders in BentoML's store. Raises ModelMissing."""
-    try:
-        import bentoml
-        from bentoml.exceptions import NotFound
-    except ModuleNotFoundError:
-        raise ModelMissing("BentoML is not installed: name the models by --models DIR") from None
-    try:
-        detection, recognition = (
-            Path(bentoml.models.get(entry.tag).path)
-            for entry in (settings.models.detection, settings.models.recognition)
-        )
-    except NotFound as error:
-        raise ModelMissing(f"{error}: run `python import_models.py`, or name --models") from None
-    return detection, recognition
 
 
 def _told(error: Exception) -> str:

@@ -197,6 +197,12 @@ def is_pdf(data: bytes) -> bool:
     return True
 
 
+def suffixes() -> set[str]:
+    """Those of the names of files that can be read, as `.jpg`."""
+    known = Image.registered_extensions()
+    return {".pdf"} | {suffix for suffix, name in known.items() if name in PICTURES}
+
+
 def numbers(file: File, wanted: Wanted, limits: DecodeLimits) -> list[int]:
     """The pages to read, in their order. Raises PagesOutOfRange, ImageTooLarge."""
     found = wanted.page_numbers(file.count)

@@ -1,6 +1,7 @@
 """Every OCR_* environment variable, typed, in one place; read once, at start."""
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -115,6 +116,11 @@ class Settings(BaseSettings):
     @property
     def decode_limits(self) -> DecodeLimits:
         return DecodeLimits(self.max_image_bytes, self.max_pixels, self.max_pages)
+
+    @property
+    def own_limits(self) -> DecodeLimits:
+        """For files that are one's own: any number of bytes and pages."""
+        return DecodeLimits(sys.maxsize, self.max_pixels, sys.maxsize)
 
     @property
     def job_limits(self) -> DecodeLimits:

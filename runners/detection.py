@@ -6,7 +6,6 @@ from typing import Any
 import bentoml
 import numpy as np
 
-from ocr.errors import OcrError
 from ocr.settings import Settings
 from runners import metrics
 from runners.observer import observe_calls
@@ -30,7 +29,7 @@ class Detection:
 
         self.detector = Detector(model_folder(entry), settings.device, settings.network_threads)
         self._life: asyncio.Task[None] | None = None
-        self._warm_up()
+        self.detector.warm_up()
         observe_calls()
         metrics.count_start()
 
@@ -48,10 +47,3 @@ class Detection:
     def describe(self) -> dict[str, str]:
         """The model and what runs it."""
         return {"model": entry.tag, "provider": self.detector.network.provider}
-
-    def _warm_up(self) -> None:
-        """Run the network once, so that who is ready can read. Raises the error that it meets."""
-        side = 4 * self.detector.model.multiple
-        (found,) = self.detector.detect([np.full((side, side, 3), 255, np.uint8)])
-        if isinstance(found, OcrError):
-            raise found

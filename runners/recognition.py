@@ -4,10 +4,7 @@ import asyncio
 from typing import Any
 
 import bentoml
-import numpy as np
 
-from ocr.errors import OcrError
-from ocr.recognition.lines import pack
 from ocr.settings import Settings
 from runners import metrics
 from runners.observer import observe_calls
@@ -32,7 +29,7 @@ class Recognition:
 
         self.recogniser = Recogniser(model_folder(entry), settings.device, settings.network_threads)
         self._life: asyncio.Task[None] | None = None
-        self._warm_up()
+        self.recogniser.warm_up()
         observe_calls()
         metrics.count_start()
 
@@ -54,10 +51,3 @@ class Recognition:
     def describe(self) -> dict[str, str]:
         """The model and what runs it."""
         return {"model": entry.tag, "provider": self.recogniser.network.provider}
-
-    def _warm_up(self) -> None:
-        """Run the network once, so that who is ready can read. Raises the error that it meets."""
-        height = self.recogniser.model.height
-        (found,) = self.recogniser.recognise([pack([np.full((height, height, 3), 255, np.uint8)])])
-        if isinstance(found, OcrError):
-            raise found

@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ocr import local
@@ -33,7 +32,6 @@ from ocr.wanted import Wanted
 Render = Callable[[bytes, str, FilePages], Awaitable[bytes]]  # a file's bytes and its source
 
 CLIENT_JOBS = 4
-UNLIMITED = sys.maxsize  # bytes and pages: the files are one's own
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def here(wanted: Wanted, detection: Path, recognition: Path, settings: Settings)
     pipeline = local.pipeline(
         detection, recognition, settings.device, settings.network_threads, settings.min_confidence
     )
-    limits = replace(settings.decode_limits, bytes=UNLIMITED, pages=UNLIMITED)
+    limits = settings.own_limits
     budget, turns = Budget(settings.pixels_in_work), Turns(available_cores() + 1)
     draw = FORMATS[wanted.format].render
 
@@ -110,7 +108,31 @@ async def there(wanted: Wanted, url: str, api_key: str | None) -> AsyncIterator[
         yield Engine(render, CLIENT_JOBS, (ServerUnreachable,))
 
 
-def model_folders(folder: Path) -> tuple[Path, Path]:
+def folders(settings: Settings, models: Path | None) -> tuple[Path, Path]:
+    """The folders of a detection and a recognition model: in a folder, or in BentoML's store.
+
+    Raises ModelMissing, ModelDamaged.
+    """
+    return _model_folders(models) if models else _stored(settings)
+
+
+def _stored(settings: Settings) -> tuple[Path, Path]:
+    try:
+        import bentoml
+        from bentoml.exceptions import NotFound
+    except ModuleNotFoundError:
+        raise ModelMissing("BentoML is not installed: name the models by --models DIR") from None
+    try:
+        detection, recognition = (
+            Path(bentoml.models.get(entry.tag).path)
+            for entry in (settings.models.detection, settings.models.recognition)
+        )
+    except NotFound as error:
+        raise ModelMissing(f"{error}: run `python import_models.py`, or name --models") from None
+    return detection, recognition
+
+
+def _model_folders(folder: Path) -> tuple[Path, Path]:
     """The detection and the recognition model among a folder's folders.
 
     Raises ModelMissing if one is not there, ModelDamaged if there are several.

@@ -33,6 +33,13 @@ class Detector:
         found = self.network.each(images, self._boxes)
         return [_as_detection(each) for each in found]
 
+    def warm_up(self) -> None:
+        """Run the network once, so that who is ready can read. Raises the error that it meets."""
+        side = 4 * self.model.multiple
+        (found,) = self.detect([np.full((side, side, 3), 255, np.uint8)])
+        if isinstance(found, OcrError):
+            raise found
+
     def _boxes(self, image: Pixels, outputs: Outputs) -> Boxes:
         if isinstance(self.model, DBModel):
             (probability,) = outputs

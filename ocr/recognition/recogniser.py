@@ -44,6 +44,13 @@ class Recogniser:
             answers.append(failed or [each for each in answer if isinstance(each, Reading)])
         return answers
 
+    def warm_up(self) -> None:
+        """Run the network once, so that who is ready can read. Raises the error that it meets."""
+        height = self.model.height
+        (found,) = self.recognise([lines.pack([np.full((height, height, 3), 255, np.uint8)])])
+        if isinstance(found, OcrError):
+            raise found
+
     def _read(self, work: Sequence[Pixels]) -> list[Reading | OcrError]:
         shown = [lines.windows(line, self.model) for line in work]
         flat = [window for line in shown for window in line]

@@ -16,10 +16,11 @@ from starlette.responses import JSONResponse, Response
 
 from ocr.__main__ import ALL, INTERRUPTED, NONE, SOME, USAGE, main
 from ocr.command import engines
-from ocr.command.engines import Engine, model_folders
+from ocr.command.engines import Engine, folders
 from ocr.errors import ImageDamaged, ModelDamaged, ModelMissing
 from ocr.model import DESCRIPTION
 from ocr.progress import FilePages
+from ocr.settings import Settings
 from ocr.wanted import Wanted
 from tests import pictures
 from tests.answering import Server, answering, failure
@@ -339,12 +340,12 @@ def test_models_that_are_not_there_are_said(run: Run, said: Said, tmp_path: Path
 def test_several_models_are_not_chosen_from(tmp_path: Path) -> None:
     describe(tmp_path / "a", "detection")
     describe(tmp_path / "b", "recognition")
-    assert model_folders(tmp_path) == (tmp_path / "a", tmp_path / "b")
+    assert folders(Settings(), tmp_path) == (tmp_path / "a", tmp_path / "b")
     describe(tmp_path / "c", "detection")
     with pytest.raises(ModelDamaged, match="a, c"):
-        model_folders(tmp_path)
+        folders(Settings(), tmp_path)
     with pytest.raises(ModelMissing):
-        model_folders(tmp_path / "nowhere")
+        folders(Settings(), tmp_path / "nowhere")
 
 
 # Several at a time, and the end before the end

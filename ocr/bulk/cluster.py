@@ -1,0 +1,92 @@
+"""The Ray cluster that works: how to reach it, and how its machines are shared out."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ocr.errors import DeviceUnavailable, ServerUnreachable
+from ocr.settings import Settings, available_cores
+
+LOCAL = "local"
+STORE_BYTES = 2_000_000_000  # of the object store of a cluster that is only this machine
+# An actor of a GPU has half of it. One of CPUs claims a quarter of its machine's, and the stages
+# without a network have the rest; its threads run on all of them, as do the runners'. So there is
+# room on the other machines for the actors of one that is lost.
+GPU_SHARE, CPU_SHARE = 0.5, 0.25
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How the stages share the machines.
+
+    `actors` of each of the two networks, which claim `actor_cpus` and `actor_gpus` and compute with
+    `threads`; a task of the other stages claims `task_cpus`.
+    """
+
+    actors: int
+    actor_cpus: float
+    actor_gpus: float
+    threads: int
+    task_cpus: float
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """A connection to the cluster at an address (RAY_ADDRESS if None), or to one of this machine.
+
+    Raises ServerUnreachable.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers by default
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # says it is on
+    address = address or os.environ.get("RAY_ADDRESS") or LOCAL
+    # Ray would take all cores of the machine; a container may have less.
+    own: dict[str, Any] = {"num_cpus": available_cores(), "object_store_memory": STORE_BYTES}
+    try:
+        ray.init(
+            address=address,
+            include_dashboard=False if address == LOCAL else None,
+            logging_level=logging.WARNING,
+            **(own if address == LOCAL else {}),
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ServerUnreachable(f"no Ray cluster at {address}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def beside(kind: type, *arguments: Any) -> Any:
+    """An actor of a class on the machine of this process, or of its proxy in the cluster."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return ray.remote(kind).options(num_cpus=0, scheduling_strategy=here).remote(*arguments)
+
+
+def shares(settings: Settings, gpus: int | None) -> Shares:
+    """How to share out the cluster, on CUDA `gpus` of its GPUs, or all that there are now.
+
+    More may be asked for than there are: actors wait for those that are yet to come. Raises
+    DeviceUnavailable if there are none of what is needed.
+    """
+    resources = [
+        each["Resources"]
+        for each in ray.nodes()  # type: ignore[no-untyped-call]
+        if each["Alive"]
+    ]
+    cores = [int(each["CPU"]) for each in resources if each.get("CPU", 0) >= 1]
+    if not cores:
+        raise DeviceUnavailable("no machine of the Ray cluster has a core to compute on")
+    threads = settings.threads or min(cores)
+    claim = CPU_SHARE * min(cores)
+    if settings.device == "cpu":
+        return Shares(len(cores), claim, 0.0, threads, min(1.0, claim))
+    gpus = gpus or int(sum(each.get("GPU", 0) for each in resources))
+    if not gpus:
+        raise DeviceUnavailable("no machine of the Ray cluster has a GPU")
+    return Shares(gpus, min(1.0, claim), GPU_SHARE, threads, min(1.0, claim))

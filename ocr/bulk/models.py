@@ -1,0 +1,84 @@
+"""Models on their way to other machines, which need none of their own."""
+
+import atexit
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import ray
+
+from ocr.bulk.cluster import beside
+from ocr.model import (
+    CHARSET,
+    DESCRIPTION,
+    NETWORK,
+    WEIGHTS,
+    DetectionModel,
+    RecognitionModel,
+    read_detection_model,
+    read_recognition_model,
+)
+from ocr.runtime import Device
+
+Model = TypeVar("Model", DetectionModel, RecognitionModel)
+Files = dict[str, bytes]
+VERSION = 12  # digits of the digest of a model's files
+
+
+class Shelf:
+    """The files of a model, in a process of their own, for all that need them."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def files(self) -> Files:
+        return self._files
+
+
+@dataclass(frozen=True)
+class ShippedModel(Generic[Model]):
+    """A model: its name and version, what it is, and the actor that has its files, a Shelf."""
+
+    tag: str
+    model: Model
+    shelf: Any
+
+    def folder(self) -> Path:
+        """Its files in a folder of this process, which goes with it."""
+        folder = tempfile.TemporaryDirectory(prefix="ocr-model-")
+        atexit.register(folder.cleanup)
+        files: Files = ray.get(self.shelf.files.remote())
+        for name, data in files.items():
+            (Path(folder.name) / name).write_bytes(data)
+        return Path(folder.name)
+
+
+@dataclass(frozen=True)
+class Models:
+    """What pages are read with."""
+
+    detection: ShippedModel[DetectionModel]
+    recognition: ShippedModel[RecognitionModel]
+
+
+def shipped(folders: tuple[Path, Path], device: Device) -> Models:
+    """The models of two folders, for a device. Raises ModelMissing, ModelDamaged."""
+    detection, recognition = folders
+    return Models(
+        _shipped(read_detection_model(detection), _files(detection, device)),
+        _shipped(read_recognition_model(recognition), _files(recognition, device)),
+    )
+
+
+def _shipped(model: Model, files: Files) -> ShippedModel[Model]:
+    digest = sha256(b"".join(files[name] for name in sorted(files))).hexdigest()
+    return ShippedModel(f"{model.name}@{digest[:VERSION]}", model, beside(Shelf, files))
+
+
+def _files(folder: Path, device: Device) -> Files:
+    network = WEIGHTS if device == "cuda" else NETWORK
+    names: Sequence[str] = (DESCRIPTION, network, CHARSET)
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
