@@ -8,6 +8,8 @@
 # make fuzz     looks for what breaks the decoders and the API, for SECONDS each
 # make audit    known holes in the packages of the images, and the static check for own ones
 # make soak     REQUESTS mixed requests over a folder of truth files (DATA): memory, errors, answers
+# make bulk     reads all files of INPUT into Parquet in OUTPUT, with Ray: OPTIONS as of bulk.py
+# make test-ray runs the bulk job on Ray, on one machine and on three
 # make test-image       builds an image and tries it: root on Debian, or a running Docker
 # make lock     pins the packages of the images anew
 # make release  builds and pushes an image with SBOM and provenance; what CI does for a tag
@@ -45,11 +47,12 @@ BIN := .venv/bin
 READY := .venv/ready-$(subst $(comma),-,$(EXTRAS))
 READY_DEV := .venv/ready-dev
 READY_BENCH := .venv/ready-bench
+READY_BULK := .venv/ready-bulk-$(DEVICE)
 READY_IMAGE := .venv/ready-image
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: serve setup models test lint types tests bench bench-gpu bento image release check-tag \
-	test-browser test-image fuzz audit soak lock clean
+	test-browser test-image test-ray bulk fuzz audit soak lock clean
 
 serve: setup
 	exec $(BIN)/bentoml serve service:OCR --host $(HOST) --port $(PORT)
@@ -68,12 +71,16 @@ $(READY): pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[$(EXTRAS)]'
 	@touch $@
 
+$(READY_BULK): $(READY)
+	$(PIP) --editable '.[$(EXTRAS),bulk]'
+	@touch $@
+
 $(READY_IMAGE): pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[cpu,image]'
 	@touch $@
 
 $(READY_DEV): $(READY)
-	$(PIP) --editable '.[$(DEVICE),import,modelscope,dev]'
+	$(PIP) --editable '.[$(DEVICE),import,modelscope,bulk,dev]'
 	@touch $@
 
 $(READY_BENCH): $(READY_DEV)
@@ -127,6 +134,12 @@ check-tag:
 
 test-browser: $(READY_DEV) models
 	$(BIN)/pytest -m browser tests/browser
+
+bulk: $(READY_BULK) models
+	exec $(BIN)/python bulk.py $(INPUT) $(OUTPUT) $(OPTIONS)
+
+test-ray: $(READY_DEV) models
+	$(BIN)/pytest -m ray tests/bulk_ray
 
 fuzz: $(READY_DEV) models
 	OCR_FUZZ_S=$(SECONDS) $(BIN)/pytest -m fuzz -rP tests/fuzz

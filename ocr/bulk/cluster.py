@@ -17,8 +17,9 @@ LOCAL = "local"
 STORE_BYTES = 2_000_000_000  # of the object store of a cluster that is only this machine
 # An actor of a GPU has half of it. One of CPUs claims a quarter of its machine's, and the stages
 # without a network have the rest; its threads run on all of them, as do the runners'. So there is
-# room on the other machines for the actors of one that is lost.
-GPU_SHARE, CPU_SHARE = 0.5, 0.25
+# room on the other machines for the actors of one that is lost. A task claims something else than
+# an actor, or Ray would open files in the process of a network.
+GPU_SHARE, ACTOR_SHARE, TASK_SHARE = 0.5, 0.25, 0.2
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ def shares(settings: Settings, gpus: int | None) -> Shares:
     if not cores:
         raise DeviceUnavailable("no machine of the Ray cluster has a core to compute on")
     threads = settings.threads or min(cores)
-    claim = CPU_SHARE * min(cores)
+    actor, task = ACTOR_SHARE * min(cores), min(1.0, TASK_SHARE * min(cores))
     if settings.device == "cpu":
-        return Shares(len(cores), claim, 0.0, threads, min(1.0, claim))
+        return Shares(len(cores), actor, 0.0, threads, task)
     gpus = gpus or int(sum(each.get("GPU", 0) for each in resources))
     if not gpus:
         raise DeviceUnavailable("no machine of the Ray cluster has a GPU")
-    return Shares(gpus, min(1.0, claim), GPU_SHARE, threads, min(1.0, claim))
+    return Shares(gpus, min(1.0, actor), GPU_SHARE, threads, task)

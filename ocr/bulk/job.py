@@ -18,7 +18,6 @@ from ocr.bulk.stages import Stages
 BLOCK_BYTES = 32_000_000  # of one block between stages: some two pages with their pictures
 STORE_BYTES = 1_000_000_000  # of all blocks, where the object store is this machine's
 INPUTS = range(8, 513)  # of one task that reads them
-ACTOR_BYTES = 1_000_000_000
 TASKS = 64  # that read, for each actor, if there are inputs enough
 CALLS = 2  # of one actor at a time: while one waits for its last lines another is on its way
 
@@ -46,9 +45,6 @@ def _dataset(found: Found, stages: Stages, shares: Shares, batches: Batches) -> 
         "batch_size": batches.pages,
         "num_cpus": shares.actor_cpus,
         "num_gpus": shares.actor_gpus,
-        # Not much less than it takes. Stages that claim the same would share a process, and files
-        # are not to be opened in that of a network.
-        "memory": ACTOR_BYTES,
         "compute": ActorPoolStrategy(
             size=shares.actors,
             max_tasks_in_flight_per_actor=2 * CALLS,
@@ -67,7 +63,8 @@ def _dataset(found: Found, stages: Stages, shares: Shares, batches: Batches) -> 
         .map_batches(stages.crop, **task)
         .map_batches(Recognise, fn_constructor_args=recognise, **actor)
         .map_batches(stages.assemble, **task)
-        .map_batches(stages.write, batch_size=batches.rows, **task)
+        .repartition(target_num_rows_per_block=batches.rows, strict=True)
+        .map_batches(stages.write, **task)
     )
 
 
