@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from types import FrameType
 from typing import NoReturn, get_args
 
@@ -26,6 +26,19 @@ from pydantic import ValidationError
 
 from ocr import decode
 from ocr.command import engines
+from ocr.command.options import (
+    ALL,
+    INTERRUPTED,
+    NONE,
+    SOME,
+    USAGE,
+    Parser,
+    UsageError,
+    add_models,
+    add_wanted,
+    at_least_one,
+    wanted,
+)
 from ocr.errors import OcrError, RequestError, SourceError
 from ocr.progress import tell
 from ocr.settings import Settings
@@ -33,12 +46,11 @@ from ocr.settings import Settings
 try:
     from ray.exceptions import RayError
 
-    from ocr.bulk import cluster, inputs, job, models, output, stages, tally
+    from ocr.bulk import cluster, inputs, job, models, output, rows, stages, tally
     from ocr.bulk.rows import RowFormat
 except ModuleNotFoundError as missing_module:
     sys.exit(f"bulk: {missing_module}: pip install '.[cpu,bulk]'")
 
-ALL, SOME, USAGE, NONE, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_STATUS = f"""exit status:
   {ALL}    every input was read, now or before
   {SOME}    some could not be read, or the job was ended by an error: call it again
@@ -79,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         tell("bulk: interrupted")
         return INTERRUPTED
-    except (RequestError, SourceError) as error:
+    except (UsageError, RequestError, SourceError) as error:
         parser.error(str(error))
     except (OcrError, ValidationError) as error:
         tell(f"bulk: {error.code}: {error}" if isinstance(error, OcrError) else f"bulk: {error}")
@@ -88,46 +100,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Raises OcrError, KeyboardInterrupt."""
+    wishes = wanted(dpi=options.dpi, pdf_text=options.pdf_text)
     settings = Settings()
     if options.gpus is not None:
         settings = settings.model_copy(update={"device": "cuda"})
     folders = engines.folders(settings, options.models)
     place = output.Output(options.output, options.format)
     found = inputs.find(options.input, decode.suffixes(), options.output, options.column)
+    if not len(found):
+        raise UsageError(f"there is nothing to read in {options.input}")
     if options.sample is not None:
         found = found.sample(options.sample)
-    missing = output.left(found, place.done())
+    done = place.done()
+    missing = output.left(found, done)
     tell(f"bulk: {len(found)} inputs, {len(found) - len(missing)} of them done before, to {place}")
     if options.dry_run:
         print("\n".join(_kinds(missing)))
         return ALL
     if not len(missing):
-        return ALL
+        return SOME if rows.failures(done) else ALL
     with cluster.connected(options.address):
-        return _read(options, settings, folders, place, missing)
+        shipped = models.shipped(folders, settings.device)
+        steps = stages.Stages(settings, shipped, place, cluster.beside(tally.Tally), wishes)
+        return _read(options, steps, missing)
 
 
-def _read(
-    options: argparse.Namespace,
-    settings: Settings,
-    folders: tuple[Path, Path],
-    place: output.Output,
-    missing: inputs.Found,
-) -> int:
+def _read(options: argparse.Namespace, steps: stages.Stages, missing: inputs.Found) -> int:
+    """Read inputs into parts, and take each as it comes. Raises OcrError, KeyboardInterrupt."""
+    settings, place = steps.settings, steps.output
     place.clean()
-    counted = cluster.beside(tally.Tally)
-    shipped = models.shipped(folders, settings.device)
-    steps = stages.Stages(settings, shipped, place, counted)
     shares = cluster.shares(settings, options.gpus)
     batches = ON_GPUS if settings.device == "cuda" else ON_CPUS
     batches = job.Batches(batches.pages, options.part_rows or batches.rows)
     done, start = Tally(), time.monotonic()
     try:
-        with tally.Progress(counted, len(missing), quiet=options.quiet):
+        with tally.Progress(steps.tally, len(missing), quiet=options.quiet):
             for part in job.parts(missing, steps, shares, batches):
                 place.take(part)
                 done.add(part)
-    except RayError as error:
+    except (RayError, OSError) as error:  # OSError: of the output
         tell(f"bulk: the job was ended by an error: {_reason(error)}")
         return SOME
     finally:
@@ -167,21 +178,8 @@ def _ended_by_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Ends with this program's status for what makes no sense."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.format_usage()}bulk: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    summary, _, examples = (__doc__ or "").partition("\n\n")
-    parser = _Parser(
-        prog="python bulk.py",
-        description=summary,
-        epilog=f"examples:\n{examples}\n{EXIT_STATUS}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("bulk", "python bulk.py", __doc__ or "", EXIT_STATUS)
     parser.add_argument(
         "input", metavar="INPUT",
         help="a folder, a pattern, a picture, a list of paths and URLs, or a Parquet table; "
@@ -190,36 +188,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("output", metavar="OUTPUT", help="a folder, local or in object storage")
     parser.add_argument("--format", choices=get_args(RowFormat), default="parquet")
     parser.add_argument("--column", help="of a Parquet table: the one with paths and URLs")
+    add_wanted(parser)
     parser.add_argument(
         "--address",
         help="of a Ray cluster: auto, HOST:PORT or ray://HOST:PORT; RAY_ADDRESS if not given, "
         "and without that this machine",
     )
     parser.add_argument(
-        "--gpus", type=_at_least_one, metavar="N",
+        "--gpus", type=at_least_one, metavar="N",
         help="GPUs to use, all there are if OCR_DEVICE=cuda; without either CPUs",
     )  # fmt: skip
+    add_models(parser)
     parser.add_argument(
-        "--models", type=Path, metavar="DIR",
-        help="a folder with the folders of a detection and a recognition model; "
-        "if not given, those of BentoML's model store that OCR_PRESET names",
-    )  # fmt: skip
-    parser.add_argument(
-        "--part-rows", type=_at_least_one, metavar="N",
+        "--part-rows", type=at_least_one, metavar="N",
         help=f"rows of a part of the output; {ON_CPUS.rows}, or {ON_GPUS.rows} with GPUs",
     )  # fmt: skip
-    parser.add_argument(
-        "--sample", type=_at_least_one, metavar="N", help="read N inputs, at random"
-    )
+    parser.add_argument("--sample", type=at_least_one, metavar="N", help="read N inputs, at random")
     parser.add_argument("--dry-run", action="store_true", help="only say what there is to read")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     return parser
-
-
-def _at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{number}: at least 1")
-    return number
 
 
 if __name__ == "__main__":

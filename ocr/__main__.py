@@ -18,22 +18,33 @@ import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NoReturn, get_args
 
 from pydantic import ValidationError
 
 from ocr import decode, progress
 from ocr.command import engines
+from ocr.command import options as options_of
 from ocr.command.batch import Batch, Tally
 from ocr.command.engines import Engine
 from ocr.command.inputs import Input, find
+from ocr.command.options import (
+    ALL,
+    INTERRUPTED,
+    NONE,
+    SOME,
+    USAGE,
+    Parser,
+    UsageError,
+    add_models,
+    add_wanted,
+    at_least_one,
+)
 from ocr.command.outputs import SEPARATORS, Files, Output, Stream, places
 from ocr.errors import OcrError
 from ocr.formats.catalogue import FORMATS
 from ocr.settings import Settings
-from ocr.wanted import PdfText, Wanted
+from ocr.wanted import Wanted
 
-ALL, SOME, USAGE, NONE, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_STATUS = f"""exit status:
   {ALL}    every file was read, now or before
   {SOME}    some could not be read
@@ -75,25 +86,8 @@ def _run(options: argparse.Namespace) -> int:
     return asyncio.run(_read(options, inputs, wanted, output))
 
 
-class UsageError(Exception):
-    """The arguments make no sense together."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Ends with this program's status for what makes no sense."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.format_usage()}ocr: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    summary, _, examples = (__doc__ or "").partition("\n\n")
-    parser = _Parser(
-        prog="python -m ocr",
-        description=summary,
-        epilog=f"examples:\n{examples}\n{EXIT_STATUS}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("ocr", "python -m ocr", __doc__ or "", EXIT_STATUS)
     parser.add_argument(
         "files", nargs="+", metavar="FILE",
         help="files, folders with pictures and PDFs, patterns; - for standard input",
@@ -108,17 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="read again what was read before")
     _add_wanted(parser)
-    parser.add_argument(
-        "--models", type=Path, metavar="DIR",
-        help="a folder with the folders of a detection and a recognition model; "
-        "if not given, those of BentoML's model store that OCR_PRESET names",
-    )  # fmt: skip
+    add_models(parser)
     parser.add_argument("--url", help="of a server that reads in place of this process")
     parser.add_argument(
         "--api-key", metavar="KEY", default=os.environ.get("OCR_API_KEY"),
         help="of that server; OCR_API_KEY if not given",
     )  # fmt: skip
-    parser.add_argument("--jobs", type=_at_least_one, metavar="N", help="files read at a time")
+    parser.add_argument("--jobs", type=at_least_one, metavar="N", help="files read at a time")
     parser.add_argument("--quiet", action="store_true", help="tell of nothing but failures")
     return parser
 
@@ -127,37 +117,21 @@ def _add_wanted(parser: argparse.ArgumentParser) -> None:
     """The options that are a request's as well; what they may be Wanted says."""
     about = {name: field.description for name, field in Wanted.model_fields.items()}
     parser.add_argument("--pages", default="", help=about["pages"])
-    parser.add_argument("--dpi", type=int, default=Wanted().dpi, help=about["dpi"])
-    parser.add_argument(
-        "--pdf-text", choices=get_args(PdfText), default="auto", help=about["pdf_text"]
-    )
+    add_wanted(parser)
     parser.add_argument("--words", action="store_true", help=about["words"])
-
-
-def _at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{number}: at least 1")
-    return number
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:
     """Raises UsageError."""
     by_suffix = {each.suffix: each.name for each in FORMATS.values()}
     suffix = Path(options.output or "").suffix.lower()
-    try:
-        return Wanted(
-            format=options.format or by_suffix.get(suffix, "text"),
-            words=options.words,
-            pages=options.pages,
-            dpi=options.dpi,
-            pdf_text=options.pdf_text,
-        )
-    except ValidationError as error:
-        faults = [
-            f"--{each['loc'][0]}: {each['msg'].removeprefix('Value error, ')}"
-            for each in error.errors()
-        ]
-        raise UsageError("; ".join(faults)) from None
+    return options_of.wanted(
+        format=options.format or by_suffix.get(suffix, "text"),
+        words=options.words,
+        pages=options.pages,
+        dpi=options.dpi,
+        pdf_text=options.pdf_text,
+    )
 
 
 def _output(options: argparse.Namespace, inputs: Sequence[Input], wanted: Wanted) -> Output:

@@ -39,11 +39,11 @@ class Place:
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file so that it is there whole, or not at all, whatever happens meanwhile."""
-        folder, _, name = path.rpartition("/")
-        self.fs.makedirs(folder, exist_ok=True)
         if not self.is_local:  # an object is there when all of it has come
             self.fs.pipe_file(path, data)
             return
+        folder, _, name = path.rpartition("/")
+        self.fs.makedirs(folder, exist_ok=True)
         unfinished = f"{folder}/.{name}.unfinished"
         with open(unfinished, "wb") as file:  # noqa: PTH123 - a path of fsspec's
             file.write(data)
@@ -53,6 +53,7 @@ class Place:
     def move(self, path: str, to: str) -> None:
         """Give a file another name. Raises FileNotFoundError if it is not there."""
         if self.is_local:
+            self.fs.makedirs(to.rpartition("/")[0], exist_ok=True)
             os.replace(path, to)  # noqa: PTH105
         else:
             self.fs.mv(path, to)

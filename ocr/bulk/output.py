@@ -68,7 +68,6 @@ class Output:
         """
         place = self._place
         file = f"{part.name}.{self.kind}"
-        place.fs.makedirs(place.at(MANIFESTS), exist_ok=True)
         place.move(place.at(UNFINISHED, file), place.at(file))
         manifest = part.name + MANIFEST
         place.move(place.at(UNFINISHED, manifest + ".keys"), place.at(MANIFESTS, manifest))

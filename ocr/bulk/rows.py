@@ -43,7 +43,10 @@ SCHEMA = pa.schema(
         ("seconds", pa.float32()),
     ]
 )
-KEYS = pa.schema([SCHEMA.field(name) for name in ("source", "occurrence", "page", "pages")])
+# What a manifest says of each page.
+KEYS = pa.schema(
+    [SCHEMA.field(name) for name in ("source", "occurrence", "page", "pages", "status")]
+)
 
 
 def table(works: Sequence[PageWork], detection: str, recognition: str) -> pa.Table:

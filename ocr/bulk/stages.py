@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -36,7 +36,6 @@ from ocr.wanted import Wanted
 
 AHEAD = 8  # inputs of one task that are read side by side
 URLS = ("http://", "https://")
-WANTED = Wanted()
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -46,13 +45,15 @@ U = TypeVar("U")
 class Stages:
     """The stages that need no network, and what they have in common. Goes to every machine.
 
-    `tally` is the actor that is told how many pages were read, and how many failed.
+    `tally` is the actor that is told how many pages were read, and how many failed; `wanted` says
+    how PDFs are read.
     """
 
     settings: Settings
     models: Models
     output: Output
     tally: Any
+    wanted: Wanted = field(default_factory=Wanted)
 
     def read(self, table: pa.Table) -> Iterator[pa.Table]:
         """Inputs to bytes, of one input after the other."""
@@ -102,7 +103,7 @@ class Stages:
                     )
 
     def _page(self, file: File, work: PageWork) -> PageWork:
-        frame = file.frame(work.number, WANTED)
+        frame = file.frame(work.number, self.wanted)
         if frame.lines is not None:
             page = page_of(frame.width, frame.height, frame.lines)
             return work.read(replace(page, text_layer=True, dpi=frame.dpi))

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from ocr.__main__ import ALL, INTERRUPTED, NONE, SOME, USAGE, main
+from ocr.__main__ import main
 from ocr.command import engines
 from ocr.command.engines import Engine, folders
+from ocr.command.options import ALL, INTERRUPTED, NONE, SOME, USAGE
 from ocr.errors import ImageDamaged, ModelDamaged, ModelMissing
 from ocr.model import DESCRIPTION
 from ocr.progress import FilePages
