@@ -1,7 +1,6 @@
 """The Ray cluster that works: how to reach it, and how its machines are shared out."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,13 +38,12 @@ class Shares:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """A connection to the cluster at an address (RAY_ADDRESS if None), or to one of this machine.
+    """A connection to the cluster at an address, or to one of this machine for as long as it lasts.
 
     Raises ServerUnreachable.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers by default
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # says it is on
-    address = address or os.environ.get("RAY_ADDRESS") or LOCAL
+    address = address or LOCAL
     # Ray would take all cores of the machine; a container may have less.
     own: dict[str, Any] = {"num_cpus": available_cores(), "object_store_memory": STORE_BYTES}
     try:
