@@ -34,11 +34,12 @@ from ocr.command.options import (
     at_least_one,
 )
 from ocr.errors import OcrError, RequestError, SourceError
+from ocr.malloc import MALLOC
 from ocr.progress import tell
 
 EXIT_STATUS = f"""exit status:
-  {ALL}    every input was read, now or before
-  {SOME}    some could not be read, or the job was ended by an error: call it again
+  {ALL}    every input has its rows, now or before; what could not be read has one that says why
+  {SOME}    the job was ended by an error: the next call goes on from there
   {USAGE}    the arguments make no sense
   {NONE}    nothing could be read at all
   {INTERRUPTED}  interrupted: what was written is whole, and the next call goes on from there"""
@@ -68,7 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _set_up_ray(address: str | None) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers by default
+    # Ray reports to its makers by default.
+    for variable, value in {"RAY_USAGE_STATS_ENABLED": "0", **MALLOC}.items():
+        os.environ.setdefault(variable, value)  # for the processes that are started by this one
     if address is None:
         # Ray without clusters listens on loopback only, on any system, whatever this name says.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

@@ -9,12 +9,13 @@ from pathlib import PurePath
 from ray.exceptions import RayError
 
 from ocr import decode
-from ocr.bulk import cluster, inputs, job, models, output, rows, stages, tally
+from ocr.bulk import cluster, inputs, job, models, output, stages, tally
 from ocr.command import engines
-from ocr.command.options import ALL, NONE, SOME, UsageError, wanted
+from ocr.command.options import ALL, NONE, UsageError, wanted
 from ocr.progress import tell
 from ocr.settings import Settings
 
+ENDED = 1  # by an error, before all was read
 ON_CPUS, ON_GPUS = job.Batches(pages=8, rows=200), job.Batches(pages=32, rows=5000)
 
 
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(_kinds(missing)))
         return ALL
     if not len(missing):
-        return SOME if rows.failures(done) else ALL
+        return ALL
     with cluster.connected(options.address):
         shipped = models.shipped(folders, settings.device)
         steps = stages.Stages(settings, shipped, place, cluster.beside(tally.Tally), wishes)
@@ -84,13 +85,11 @@ def _read(options: argparse.Namespace, steps: stages.Stages, missing: inputs.Fou
                 done.add(part)
     except (RayError, OSError) as error:  # OSError: of the output
         tell(f"bulk: the job was ended by an error: {_reason(error)}")
-        return SOME
+        return ENDED
     finally:
         tell(f"bulk: {done.told(time.monotonic() - start)}")
     place.clean()
-    if not done.failed:
-        return ALL
-    return SOME if done.read else NONE
+    return ALL if done.read else NONE
 
 
 def _kinds(found: inputs.Found) -> list[str]:
