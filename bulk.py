@@ -1,7 +1,7 @@
 """Reads millions of files with Ray, on one machine or on many, into Parquet or JSON lines.
 
     python bulk.py scans texts                               a folder, on this machine
-    python bulk.py 's3://bucket/scans/**.tif' s3://bucket/texts --address auto --gpus 8
+    python bulk.py 's3://bucket/scans/**/*.tif' s3://bucket/texts --address auto --gpus 8
     python bulk.py list.txt texts --format jsonl             one path or URL a line
     python bulk.py table.parquet texts --column path
     python bulk.py scans texts --sample 200                  some of them, for a try

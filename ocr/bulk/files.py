@@ -1,6 +1,8 @@
 """Files on local disk and in object storage, by fsspec."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, BinaryIO
 
@@ -10,7 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from ocr.errors import FileUnreadable, OcrError
 
-READ_S = 300.0  # in which a file in object storage, or what a URL names, must have come
+READ_S = 300.0  # in which what a http URL names must have come
 
 
 class Place:
@@ -30,8 +32,13 @@ class Place:
         return self.name_of(self.path)
 
     def name_of(self, path: str) -> str:
-        """What to call one of the file system's paths: a local one as it is, others as URLs."""
-        return path if self.is_local else str(self.fs.unstrip_protocol(path))
+        """What to call one of the file system's paths: a local one as it is, others as URLs.
+
+        Bytes that are no UTF-8 are written out: no table takes them, and one file, which cannot be
+        read then, must not cost the others their rows.
+        """
+        name = path if self.is_local else str(self.fs.unstrip_protocol(path))
+        return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
     def at(self, *parts: str) -> str:
         """The path of something in this folder."""
@@ -56,7 +63,21 @@ class Place:
             self.fs.makedirs(to.rpartition("/")[0], exist_ok=True)
             os.replace(path, to)  # noqa: PTH105
         else:
-            self.fs.mv(path, to)
+            self.fs.invalidate_cache(path)  # others write here too
+            self.fs.cp_file(path, to)  # mv would take names with brackets for patterns
+            self.fs.rm_file(path)
+
+    def files(self, folder: str) -> list[str]:
+        """The paths of all files in a folder, at any depth."""
+        # A folder on disk that cannot be looked into would be left out in silence.
+        strict = {"on_error": "raise"} if self.is_local else {}
+        return sorted(self.fs.find(folder, **strict))
+
+    def remove(self, folder: str) -> None:
+        """Remove all files of a folder, which need not be there."""
+        self.fs.invalidate_cache()
+        for path in self.fs.find(folder):
+            self.fs.rm_file(path)
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """The names of the files with this suffix in a folder, which need not be there."""
@@ -71,13 +92,20 @@ class Place:
 def read(name: str) -> bytes:
     """A file's bytes. Raises FileUnreadable."""
     fs, path = _file_system(name)
-    try:
+    with readable():
         data: bytes = fs.cat_file(path)
+    return data
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Raise as FileUnreadable what a storage raises: each kind has errors of its own."""
+    try:
+        yield
     except OcrError:
         raise
-    except Exception as error:  # each kind of storage raises errors of its own
+    except Exception as error:
         raise FileUnreadable(_reason(error)) from error
-    return data
 
 
 def _reason(error: Exception) -> str:
@@ -98,8 +126,8 @@ def _known(protocol: str) -> None:
 def _file_system(name: str) -> tuple[Any, str]:
     if "://" in name:
         _known(name.partition("://")[0].lower())
-    fs, path = url_to_fs(name)
-    return fs, path
+    fs, _ = url_to_fs(name.partition("::")[0])  # which it would take for the end of a URL
+    return fs, str(fs._strip_protocol(name))
 
 
 def _flush(file: BinaryIO) -> None:

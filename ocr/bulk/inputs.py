@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ocr.bulk.files import Place
+from ocr.bulk.files import Place, readable
 from ocr.errors import BadRequest, FileUnreadable
 
 SOURCE, OCCURRENCE, DONE = "source", "occurrence", "done"
@@ -41,15 +41,18 @@ def find(name: str, suffixes: Collection[str], without: str, column: str | None 
 
     - a folder: its files with one of the suffixes, at any depth, but nothing hidden, and nothing
       in the folder `without`;
-    - a pattern such as s3://bucket/scans/*.tif, ** standing for folders;
+    - a pattern such as s3://bucket/scans/**/*.tif, ** standing for folders: the files that match
+      it, but those in the folder `without`;
     - a Parquet file, or a folder of them, with the inputs in `column`;
     - a file with one of the suffixes: itself;
     - any other file: a list, one path or URL a line. Paths that are not absolute are taken from
       here, not from where the list is.
 
-    Raises FileUnreadable if it is not there, BadRequest if a table has no such column.
+    Raises FileUnreadable if it is not there, or its storage does not answer, BadRequest if a table
+    has no such column.
     """
-    return Found(_counted(_sources(name, suffixes, without, column)))
+    with readable():
+        return Found(_counted(_sources(name, suffixes, without, column)))
 
 
 def _sources(
@@ -59,7 +62,7 @@ def _sources(
     if column is not None or name.lower().endswith(TABLE):
         return _of_table(place, column)
     if PATTERN & set(name) and not place.fs.exists(place.path):
-        return pa.array([place.name_of(path) for path in sorted(place.fs.glob(place.path))])
+        return pa.array(_of_pattern(place, Place(without).path), pa.string())
     if place.fs.isdir(place.path):
         return pa.array(_of_folder(place, suffixes, Place(without).path), pa.string())
     if not place.fs.exists(place.path):
@@ -69,14 +72,26 @@ def _sources(
     return pa.array(_of_list(place), pa.string())
 
 
+def _of_pattern(place: Place, without: str) -> Iterator[str]:
+    left_out = without.rstrip("/") + "/"
+    try:
+        found = place.fs.glob(place.path, detail=True)
+    except ValueError as error:  # ** beside something else
+        raise BadRequest(f"{place}: {error}") from None
+    for path, told in sorted(found.items()):
+        if told["type"] != "directory" and not path.startswith(left_out):
+            yield place.name_of(path)
+
+
 def _of_folder(place: Place, suffixes: Collection[str], without: str) -> Iterator[str]:
     root = place.path.rstrip("/") + "/"
     left_out = without.rstrip("/") + "/"
-    for path in sorted(place.fs.find(place.path)):
+    holds_all = root.startswith(left_out)  # an output's own files have other suffixes
+    for path in place.files(place.path):
         inside = path.removeprefix(root)
         hidden = any(part.startswith(".") for part in inside.split("/"))
         wanted = PurePath(path).suffix.lower() in suffixes
-        if wanted and not hidden and not path.startswith(left_out):
+        if wanted and not hidden and (holds_all or not path.startswith(left_out)):
             yield place.name_of(path)
 
 
@@ -93,18 +108,21 @@ def _of_list(place: Place) -> Iterator[str]:
 def _of_table(place: Place, column: str | None) -> pa.ChunkedArray:
     names = [place.path]
     if place.fs.isdir(place.path):
-        names = [path for path in sorted(place.fs.find(place.path)) if path.endswith(TABLE)]
+        names = [path for path in place.files(place.path) if path.endswith(TABLE)]
+    if not names:
+        raise FileUnreadable(f"{place} has no Parquet file")
+    chunks: list[pa.Array] = []
     try:
-        tables = [pq.ParquetFile(place.fs.open(path)) for path in names]
-        if not tables:
-            raise FileUnreadable(f"{place} has no Parquet file")
-        chosen = column or _only_column(tables[0].schema_arrow)
-        chunks = [table.read(columns=[chosen])[chosen].cast(pa.string()) for table in tables]
+        for path in names:
+            with place.fs.open(path) as file:
+                table = pq.ParquetFile(file)
+                column = column or _only_column(table.schema_arrow)
+                chunks += table.read(columns=[column])[column].cast(pa.string()).chunks
     except (KeyError, pa.ArrowException) as error:
         raise BadRequest(f"{place}: {error}") from None
     except FileNotFoundError:
         raise FileUnreadable(f"{place} is not there") from None
-    return pa.chunked_array([part for chunk in chunks for part in chunk.chunks], pa.string())
+    return pa.chunked_array(chunks, pa.string())
 
 
 def _only_column(schema: pa.Schema) -> str:

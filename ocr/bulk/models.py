@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import ray
 
 from ocr.bulk.cluster import beside
+from ocr.errors import ModelMissing
 from ocr.model import (
     CHARSET,
     DESCRIPTION,
@@ -67,9 +68,10 @@ class Models:
 def shipped(folders: tuple[Path, Path], device: Device) -> Models:
     """The models of two folders, for a device. Raises ModelMissing, ModelDamaged."""
     detection, recognition = folders
+    shown = (DESCRIPTION, WEIGHTS if device == "cuda" else NETWORK)
     return Models(
-        _shipped(read_detection_model(detection), _files(detection, device)),
-        _shipped(read_recognition_model(recognition), _files(recognition, device)),
+        _shipped(read_detection_model(detection), _files(detection, shown)),
+        _shipped(read_recognition_model(recognition), _files(recognition, (*shown, CHARSET))),
     )
 
 
@@ -78,7 +80,9 @@ def _shipped(model: Model, files: Files) -> ShippedModel[Model]:
     return ShippedModel(f"{model.name}@{digest[:VERSION]}", model, beside(Shelf, files))
 
 
-def _files(folder: Path, device: Device) -> Files:
-    network = WEIGHTS if device == "cuda" else NETWORK
-    names: Sequence[str] = (DESCRIPTION, network, CHARSET)
-    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+def _files(folder: Path, names: Sequence[str]) -> Files:
+    """Raises ModelMissing."""
+    try:
+        return {name: (folder / name).read_bytes() for name in names}
+    except OSError as error:
+        raise ModelMissing(f"a file of a model cannot be read: {error}") from None

@@ -111,6 +111,6 @@ def _end_if_broken(works: Sequence[PageWork], warm_up: Callable[[], None]) -> No
         return
     try:
         warm_up()
-    except OcrError as error:
+    except Exception as error:
         log.error("the network of this process is broken: %s", error)
         os._exit(1)

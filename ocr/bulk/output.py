@@ -23,9 +23,10 @@ from ocr.bulk.inputs import DONE, OCCURRENCE, SOURCE, Found
 from ocr.bulk.rows import KEYS, RowFormat
 
 MANIFESTS, UNFINISHED = "_manifest", "_unfinished"  # readers of Parquet folders skip both
-MANIFEST = ".parquet"
+PART, MANIFEST = "part-", ".parquet"
 AT_ONCE = 16  # manifests that are read side by side
 BY = [SOURCE, OCCURRENCE]
+LEFT = pa.schema([(SOURCE, pa.string()), (OCCURRENCE, pa.int32()), (DONE, pa.list_(pa.int32()))])
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Output:
 
     def write(self, table: pa.Table) -> Part:
         """Write rows as a part that does not count yet."""
-        name = f"part-{self._run}-{uuid4().hex[:12]}"
+        name = f"{PART}{self._run}-{uuid4().hex[:12]}"
         place = self._place
         keys = rows.encoded(table.select(KEYS.names), "parquet")
         place.write(place.at(UNFINISHED, name + MANIFEST + ".keys"), keys)
@@ -75,8 +76,7 @@ class Output:
     def clean(self) -> None:
         """Remove what earlier runs have left unfinished."""
         place = self._place
-        if place.fs.exists(place.at(UNFINISHED)):
-            place.fs.rm(place.at(UNFINISHED), recursive=True)
+        place.remove(place.at(UNFINISHED))
 
     def done(self) -> pa.Table:
         """The pages that are there, as KEYS."""
@@ -92,7 +92,8 @@ class Output:
 
     def _parts(self) -> list[str]:
         place = self._place
-        return place.names(place.path.rstrip("/"), f".{self.kind}")
+        names = place.names(place.path.rstrip("/"), f".{self.kind}")
+        return [name for name in names if name.startswith(PART)]
 
     def _manifest(self, name: str) -> pa.Table:
         place = self._place
@@ -109,6 +110,8 @@ class Output:
 
 def left(found: Found, done: pa.Table) -> Found:
     """The inputs that are not finished, with the pages of them that are done already."""
+    if not len(found):  # which pandas cannot join
+        return Found(LEFT.empty_table())
     pages = done.to_pandas()
     of_inputs = pages.groupby(BY, sort=False).agg(
         first=("page", "min"), there=("page", "nunique"), pages=("pages", "max")
@@ -127,6 +130,7 @@ def left(found: Found, done: pa.Table) -> Found:
                 SOURCE: pa.array(frame[SOURCE], pa.string()),
                 OCCURRENCE: pa.array(frame[OCCURRENCE], pa.int32()),
                 DONE: pa.array(done_pages, pa.list_(pa.int32())),
-            }
+            },
+            LEFT,
         )
     )

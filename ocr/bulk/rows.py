@@ -13,6 +13,7 @@ from ocr.formats.json import page_as_dict
 
 RowFormat = Literal["parquet", "jsonl"]
 READ, FAILED = "read", "failed"
+DIGITS = 4  # after the point, more of which no number has
 
 LINE = pa.struct(
     [
@@ -99,8 +100,18 @@ def encoded(rows: pa.Table, kind: RowFormat) -> bytes:
         pq.write_table(rows, sink, compression="zstd")
         return bytes(sink.getvalue())
     return "".join(
-        json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows.to_pylist()
+        json.dumps(_short(row), ensure_ascii=False, allow_nan=False) + "\n"
+        for row in rows.to_pylist()
     ).encode()
+
+
+def _short(value: Any) -> Any:
+    """A value with its numbers as they were: half of their digits are those of 32 bits in 64."""
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, dict):
+        return {name: _short(each) for name, each in value.items()}
+    return [_short(each) for each in value] if isinstance(value, list) else value
 
 
 def keys_of(data: bytes, kind: RowFormat) -> pa.Table:

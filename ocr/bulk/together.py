@@ -34,17 +34,20 @@ class Together(Generic[Asked, Answer]):
             waiting, self._waiting = self._waiting, []
             try:
                 answers = await asyncio.to_thread(self._call, [asked for asked, _ in waiting])
+                settled = list(zip(waiting, answers, strict=True))
             except Exception as error:
                 for _, answer in waiting:
-                    answer.set_exception(error)
+                    _settle(answer, error)
             else:
-                for (_, answer), found in zip(waiting, answers, strict=True):
+                for (_, answer), found in settled:
                     _settle(answer, found)
         self._working = None
 
 
-def _settle(answer: "asyncio.Future[Answer]", found: Answer | OcrError) -> None:
-    if isinstance(found, OcrError):
+def _settle(answer: "asyncio.Future[Answer]", found: Answer | Exception) -> None:
+    if answer.cancelled():
+        return
+    if isinstance(found, Exception):
         answer.set_exception(found)
     else:
         answer.set_result(found)
