@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         return ALL
     if not len(missing):
         return ALL
-    with cluster.connected(options.address):
+    with place.alone(), cluster.connected(options.address):
         shipped = models.shipped(folders, settings.device)
         steps = stages.Stages(settings, shipped, place, cluster.beside(tally.Tally), wishes)
         return _read(options, steps, missing)

@@ -16,7 +16,6 @@ from ocr.bulk.output import Part
 from ocr.bulk.stages import Stages
 
 BLOCK_BYTES = 32_000_000  # of one block between stages: some two pages with their pictures
-STORE_BYTES = 1_000_000_000  # of all blocks, where the object store is this machine's
 INPUTS = range(8, 513)  # of one task that reads them
 TASKS = 64  # that read, for each actor, if there are inputs enough
 CALLS = 2  # of one actor at a time: while one waits for its last lines another is on its way

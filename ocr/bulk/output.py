@@ -6,10 +6,14 @@
 
 Tasks write to _unfinished; only the one process that runs the job moves a part to where it counts,
 so a task that is made twice, or outlives its job, adds nothing. A part whose manifest is missing
-was moved in a run's last moment: it gets one. One job at a time may write to an output.
+was moved in a run's last moment: it gets one. One job at a time may write to an output: on disk it
+holds a lock, in object storage there is none to be had.
 """
 
+import fcntl
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -21,8 +25,10 @@ from ocr.bulk import rows
 from ocr.bulk.files import Place
 from ocr.bulk.inputs import DONE, OCCURRENCE, SOURCE, Found
 from ocr.bulk.rows import KEYS, RowFormat
+from ocr.errors import BadRequest
 
 MANIFESTS, UNFINISHED = "_manifest", "_unfinished"  # readers of Parquet folders skip both
+LOCK = "_lock"
 PART, MANIFEST = "part-", ".parquet"
 AT_ONCE = 16  # manifests that are read side by side
 BY = [SOURCE, OCCURRENCE]
@@ -52,6 +58,21 @@ class Output:
     @property
     def _place(self) -> Place:  # made anew by each process: a file system is nothing to send about
         return Place(self._name)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only job that writes to this output. Raises BadRequest if another one does."""
+        place = self._place
+        if not place.is_local:
+            yield
+            return
+        place.fs.makedirs(place.path, exist_ok=True)
+        with open(place.at(LOCK), "w") as file:  # noqa: PTH123 - a path of fsspec's
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which ends with this process
+            except BlockingIOError:
+                raise BadRequest(f"another job writes to {self}") from None
+            yield
 
     def write(self, table: pa.Table) -> Part:
         """Write rows as a part that does not count yet."""

@@ -15,7 +15,7 @@ from ocr.bulk.inputs import DONE, OCCURRENCE, SOURCE, Found
 from ocr.bulk.output import Output, Part, left
 from ocr.bulk.rows import FAILED, KEYS, READ, SCHEMA, RowFormat
 from ocr.bulk.work import PageWork
-from ocr.errors import ImageDamaged
+from ocr.errors import BadRequest, ImageDamaged
 from tests.bulk.conftest import failed, read_page, table_of
 from tests.bulk.store import Lake, elsewhere
 
@@ -313,3 +313,11 @@ def test_an_output_is_the_same_on_every_machine(lake: Lake) -> None:
     assert keys(of(lake)) == {("a", 0, 1)}
     assert str(place) == lake.name("out")
     assert output.MANIFESTS in {name.split("/")[1] for name in lake.names("out")}
+
+
+def test_two_jobs_do_not_write_to_one_output_on_disk(tmp_path: Path) -> None:
+    one, other = Output(str(tmp_path / "out"), "parquet"), Output(str(tmp_path / "out"), "jsonl")
+    with one.alone(), pytest.raises(BadRequest, match="another job"), other.alone():
+        pass
+    with other.alone():
+        assert other.done().num_rows == 0
