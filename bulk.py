@@ -44,6 +44,12 @@ EXIT_STATUS = f"""exit status:
   {NONE}    nothing could be read at all
   {INTERRUPTED}  interrupted: what was written is whole, and the next call goes on from there"""
 
+FOR_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # it reports to its makers by default
+    # By default it ends processes after a second without work; the next takes 3 s of a core.
+    "RAY_idle_worker_killing_time_threshold_ms": "600000",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what a command line says; gives the exit status."""
@@ -69,8 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _set_up_ray(address: str | None) -> None:
-    # Ray reports to its makers by default.
-    for variable, value in {"RAY_USAGE_STATS_ENABLED": "0", **MALLOC}.items():
+    for variable, value in {**FOR_RAY, **MALLOC}.items():
         os.environ.setdefault(variable, value)  # for the processes that are started by this one
     if address is None:
         # Ray without clusters listens on loopback only, on any system, whatever this name says.

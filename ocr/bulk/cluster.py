@@ -1,6 +1,8 @@
 """The Ray cluster that works: how to reach it, and how its machines are shared out."""
 
 import logging
+import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from ocr.errors import DeviceUnavailable, ServerUnreachable
 from ocr.settings import Settings, available_cores
 
 LOCAL = "local"
+CONNECT_S = 10.0
 STORE_BYTES = 2_000_000_000  # of the object store of a cluster that is only this machine
 # An actor of a GPU has half of it. One of CPUs claims a quarter of its machine's, and the stages
 # without a network have the rest; its threads run on all of them, as do the runners'. So there is
@@ -46,24 +49,34 @@ def connected(address: str | None) -> Iterator[None]:
     address = address or LOCAL
     # Ray would take all cores of the machine; a container may have less.
     own: dict[str, Any] = {"num_cpus": available_cores(), "object_store_memory": STORE_BYTES}
+    before = signal.getsignal(signal.SIGTERM)
     try:
+        _look_for(address)
         ray.init(
             address=address,
             include_dashboard=False if address == LOCAL else None,
             logging_level=logging.WARNING,
             **(own if address == LOCAL else {}),
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ServerUnreachable(f"no Ray cluster at {address}: {error}") from error
+    signal.signal(signal.SIGTERM, before)  # which Ray has made its own
     try:
         yield
     finally:
         ray.shutdown()
 
 
+def _look_for(address: str) -> None:
+    """Raises OSError if nobody is at HOST:PORT, for whom Ray would wait for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+
+
 def beside(kind: type, *arguments: Any) -> Any:
     """An actor of a class on the machine of this process, or of its proxy in the cluster."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return ray.remote(kind).options(num_cpus=0, scheduling_strategy=here).remote(*arguments)
 
 

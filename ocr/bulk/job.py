@@ -31,6 +31,25 @@ class Batches:
 
 def parts(found: Found, stages: Stages, shares: Shares, batches: Batches) -> Iterator[Part]:
     """Read inputs; gives the parts of the output as they are written, which do not count yet."""
+    if not ray.util.client.ray.is_connected():
+        yield from _parts(found, stages, shares, batches)
+        return
+    away = ray.remote(_Away).options(num_cpus=0).remote(found, stages, shares, batches)
+    while (part := ray.get(away.next.remote())) is not None:
+        yield part
+
+
+class _Away:
+    """A job that is run from within the cluster: Ray Data cannot be, through a Ray client."""
+
+    def __init__(self, found: Found, stages: Stages, shares: Shares, batches: Batches) -> None:
+        self._parts = _parts(found, stages, shares, batches)
+
+    def next(self) -> Part | None:
+        return next(self._parts, None)
+
+
+def _parts(found: Found, stages: Stages, shares: Shares, batches: Batches) -> Iterator[Part]:
     data = _dataset(found, stages, shares, batches)
     for written in data.iter_rows():
         yield Part(**written)

@@ -49,7 +49,7 @@ class Output:
 
     def __init__(self, name: str, kind: RowFormat) -> None:
         self.kind = kind
-        self._name = name
+        self._name = str(Place(name))  # which is the same from any working directory
         self._run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
     def __str__(self) -> str:
