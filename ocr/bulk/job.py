@@ -31,10 +31,11 @@ class Batches:
 
 def parts(found: Found, stages: Stages, shares: Shares, batches: Batches) -> Iterator[Part]:
     """Read inputs; gives the parts of the output as they are written, which do not count yet."""
-    if not ray.util.client.ray.is_connected():
+    if not ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
         yield from _parts(found, stages, shares, batches)
         return
-    away = ray.remote(_Away).options(num_cpus=0).remote(found, stages, shares, batches)
+    kind: Any = ray.remote(_Away)
+    away = kind.options(num_cpus=0).remote(found, stages, shares, batches)
     while (part := ray.get(away.next.remote())) is not None:
         yield part
 
