@@ -3,18 +3,16 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from machine import tree
+from machine import Sampler, tree
 from serving import ROOT
 
 SAMPLING_S = 1.0
@@ -43,38 +41,19 @@ class Memory:
     process_bytes: int
 
 
-class MemoryWatch:
+class MemoryWatch(Sampler):
     """Samples a process and all that descend from it each second while its context lasts."""
 
     def __init__(self, pid: int) -> None:
+        super().__init__(SAMPLING_S)
         self._root = psutil.Process(pid)
         self._peak = 0
         self._largest: tuple[int, str] = (0, "")
-        self._done = threading.Event()
-        self._sampler = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "MemoryWatch":
-        self._sampler.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._done.set()
-        self._sampler.join()
 
     @property
     def memory(self) -> Memory:
         size, name = self._largest
         return Memory(self._peak, name, size)
-
-    def _run(self) -> None:
-        while not self._done.is_set():
-            self.look()
-            self._done.wait(SAMPLING_S)
 
     def look(self) -> None:
         """Take a sample."""

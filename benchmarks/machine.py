@@ -4,10 +4,12 @@ import json
 import os
 import platform
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import psutil
 
@@ -35,27 +37,16 @@ class Usage:
     peak_process_bytes: int
 
 
-class Meter:
-    """Measures a process and all that descend from it, between entering and leaving.
+class Sampler(ABC):
+    """Looks every so many seconds, in a thread, while its context lasts, and once at its end."""
 
-    with Meter(pid) as meter:
-        ...
-    usage = meter.usage()
-    """
-
-    def __init__(self, pid: int) -> None:
-        self._root = psutil.Process(pid)
-        self._before: dict[psutil.Process, float] = {}
-        self._latest: dict[psutil.Process, float] = {}
-        self._peak = 0
-        self._peak_process = 0
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
         self._done = threading.Event()
-        self._sampler = threading.Thread(target=self._sample, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Meter":
-        self._look()
-        self._before = dict(self._latest)
-        self._sampler.start()
+    def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(
@@ -65,8 +56,39 @@ class Meter:
         trace: TracebackType | None,
     ) -> None:
         self._done.set()
-        self._sampler.join()
-        self._look()
+        self._thread.join()
+        self.look()
+
+    def _run(self) -> None:
+        while not self._done.is_set():
+            self.look()
+            self._done.wait(self._every_s)
+
+    @abstractmethod
+    def look(self) -> None:
+        """Take a sample."""
+
+
+class Meter(Sampler):
+    """Measures a process and all that descend from it, between entering and leaving.
+
+    with Meter(pid) as meter:
+        ...
+    usage = meter.usage()
+    """
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(SAMPLING)
+        self._root = psutil.Process(pid)
+        self._before: dict[psutil.Process, float] = {}
+        self._latest: dict[psutil.Process, float] = {}
+        self._peak = 0
+        self._peak_process = 0
+
+    def __enter__(self) -> Self:
+        self.look()
+        self._before = dict(self._latest)
+        return super().__enter__()
 
     def usage(self) -> Usage:
         """What was used until now. A process that started in between counts from its start."""
@@ -75,11 +97,7 @@ class Meter:
         )
         return Usage(seconds, self._peak, self._peak_process)
 
-    def _sample(self) -> None:
-        while not self._done.wait(SAMPLING):
-            self._look()
-
-    def _look(self) -> None:
+    def look(self) -> None:
         sizes = [self._look_at(process) for process in tree(self._root)]
         self._peak = max(self._peak, sum(sizes))
         self._peak_process = max(self._peak_process, *sizes, 0)

@@ -2,16 +2,14 @@
 
 import re
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
-from types import TracebackType
 
 import psutil
-from machine import tree
+from machine import Sampler, tree
 
 ARBITER, API, DECODER = "arbiter", "API", "decoder"
 SERVICES = {"OCR": API}  # the runners are called what BentoML calls them
@@ -86,40 +84,19 @@ class Names:
         return next(name for i in count(1) if (name := f"{kind} {i}") not in taken)
 
 
-class Watch:
+class Watch(Sampler):
     """Samples the memory of a process and all that descend from it while its context lasts.
 
     `requests` tells how many were answered so far.
     """
 
     def __init__(self, pid: int, every_s: float, requests: Callable[[], int]) -> None:
+        super().__init__(every_s)
         self.samples: list[Sample] = []
         self._root = psutil.Process(pid)
-        self._every_s = every_s
         self._requests = requests
         self._names = Names()
         self._start = time.perf_counter()
-        self._done = threading.Event()
-        self._sampler = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "Watch":
-        self._sampler.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._done.set()
-        self._sampler.join()
-        self.look()
-
-    def _run(self) -> None:
-        while not self._done.is_set():
-            self.look()
-            self._done.wait(self._every_s)
 
     def look(self) -> None:
         """Take a sample of each process."""

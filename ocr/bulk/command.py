@@ -20,7 +20,7 @@ ON_CPUS, ON_GPUS = job.Batches(pages=8, rows=200), job.Batches(pages=32, rows=50
 
 
 @dataclass
-class Tally:
+class Summary:
     """What has come of a job: rows that count."""
 
     read: int = 0
@@ -77,7 +77,7 @@ def _read(options: argparse.Namespace, steps: stages.Stages, missing: inputs.Fou
     shares = cluster.shares(settings, options.gpus)
     batches = ON_GPUS if settings.device == "cuda" else ON_CPUS
     batches = job.Batches(batches.pages, options.part_rows or batches.rows)
-    done, start = Tally(), time.monotonic()
+    done, start = Summary(), time.monotonic()
     try:
         with tally.Progress(steps.tally, len(missing), quiet=options.quiet):
             for part in job.parts(missing, steps, shares, batches):
