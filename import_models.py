@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from ocr import conversion, origins
 from ocr.catalogue import DETECTION, ENTRIES, PRESETS, RECOGNITION, Entry
 from ocr.errors import DiskFull, ModelError, OcrError
-from ocr.model import WEIGHTS, read_detection_model, read_recognition_model
+from ocr.model import WEIGHTS, in_this_edition, read_detection_model, read_recognition_model
 from ocr.origins import Published
 from ocr.settings import Settings
 
@@ -99,7 +99,7 @@ def is_current(entry: Entry, folder: Path) -> bool:
     except ModelError:
         return False
     # Whether it is exact in half precision was found out by its import.
-    expected = entry.model.model_copy(update={"half": description.half})
+    expected = in_this_edition(entry.model).model_copy(update={"half": description.half})
     return description == expected and (folder / WEIGHTS).is_file()
 
 

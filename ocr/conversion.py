@@ -14,7 +14,14 @@ import numpy as np
 
 from ocr.catalogue import Entry, HubModel
 from ocr.errors import ModelDamaged
-from ocr.model import CHARSET, DESCRIPTION, NETWORK, WEIGHTS, RecognitionModel
+from ocr.model import (
+    CHARSET,
+    DESCRIPTION,
+    NETWORK,
+    WEIGHTS,
+    RecognitionModel,
+    in_this_edition,
+)
 from ocr.origins import Published
 
 ONNX_TOLERANCE = 1e-5  # between probabilities of the stored network and the fetched one
@@ -27,7 +34,7 @@ def convert(entry: Entry, published: Published, folder: Path) -> None:
 
     Raises ModelDamaged if the files are not this entry's or the stored network differs.
     """
-    model = entry.model
+    model = in_this_edition(entry.model)
     if isinstance(entry.origin, HubModel):
         half = _convert_torch(entry, entry.origin, published.files, folder)
         model = model.model_copy(update={"half": half})
@@ -53,6 +60,7 @@ def _convert_onnx(entry: Entry, source: Path, folder: Path) -> None:
         # The class after the last of them is a space.
         _write_charset([*characters.splitlines(), " "], folder)
         onnx_graph.give_best_class(network)
+    onnx_graph.flush_subnormals(network)
     onnx.checker.check_model(network)
     onnx.save(network, folder / NETWORK)
 

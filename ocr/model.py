@@ -21,6 +21,7 @@ DESCRIPTION = "model.json"
 NETWORK = "network.onnx"
 WEIGHTS = "weights.safetensors"
 CHARSET = "charset.txt"
+EDITION = 2  # of how an import writes these files: since the second no weight is subnormal
 
 
 class _Model(BaseModel):
@@ -29,6 +30,7 @@ class _Model(BaseModel):
     name: str
     network: str  # in ocr.networks; if a description does not say it, that of its first model
     half: bool = False  # it says the same in half precision, as its import or a test has found
+    edition: int = 1  # what EDITION was when its files were written
 
     @model_validator(mode="before")
     @classmethod
@@ -112,10 +114,16 @@ class RecognitionModel(_Model):
     windows: Windows | None = None
 
 
+AnyModel = TypeVar("AnyModel", bound=_Model)
 Description = TypeVar("Description", DetectionModel, RecognitionModel)
 _DETECTION = TypeAdapter[DetectionModel](
     Annotated[DetectionModel, Field(discriminator="architecture")]
 )
+
+
+def in_this_edition(model: AnyModel) -> AnyModel:
+    """The description of a model whose files are written now."""
+    return model.model_copy(update={"edition": EDITION})
 
 
 def read_detection_model(folder: Path) -> DetectionModel:

@@ -71,6 +71,23 @@ def give_best_class(network: onnx.ModelProto) -> None:
         graph.output.append(helper.make_tensor_value_info(name, kind, ["n", "steps"]))
 
 
+def flush_subnormals(network: onnx.ModelProto) -> None:
+    """Make 0 of weights below the least normal number of single precision. Works in place.
+
+    They add nothing to any sum, but with one of them Intel's processors take a hundred times as
+    long for a product. Training leaves them in channels that it has given up: in two layers of
+    PP-OCRv6 small's detection they are a quarter and two thirds of the weights, and took two
+    thirds of the network's time.
+    """
+    for tensor in network.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            value = numpy_helper.to_array(tensor)
+            subnormal = (value != 0) & (np.abs(value) < np.finfo(np.float32).tiny)
+            if subnormal.any():
+                flushed = np.where(subnormal, np.float32(0), value)
+                tensor.CopyFrom(numpy_helper.from_array(flushed, tensor.name))
+
+
 def parameters(network: onnx.ModelProto) -> list[np.ndarray]:
     """The trained tensors of a network's layers, in the order in which its graph uses them.
 

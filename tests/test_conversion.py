@@ -27,6 +27,7 @@ from ocr.model import (
     NETWORK,
     WEIGHTS,
     SegLinkModel,
+    in_this_edition,
     read_charset,
     read_detection_model,
     read_recognition_model,
@@ -162,7 +163,8 @@ def test_the_folder_describes_its_model(converted: Folder, name: str) -> None:
     files = {path.name for path in folder.iterdir()} - {"model.yaml"}  # which is BentoML's
     recognises = entry.task == "recognition"
     model = read_recognition_model(folder) if recognises else read_detection_model(folder)
-    assert model == entry.model.model_copy(update={"half": model.half})  # which the import found
+    expected = in_this_edition(entry.model)
+    assert model == expected.model_copy(update={"half": model.half})  # which the import found
     assert files == {DESCRIPTION, NETWORK, WEIGHTS} | ({CHARSET} if recognises else set())
 
 
@@ -206,6 +208,22 @@ def test_the_default_networks_answer_as_the_packaged_ones(default: Default) -> N
         return
     np.testing.assert_array_equal(answer[0], expected[0].argmax(axis=1))
     np.testing.assert_allclose(answer[1], expected[0].max(axis=1), rtol=0, atol=1e-5)
+
+
+def test_no_stored_weight_is_subnormal(default: Default) -> None:
+    _, folder, path = default
+    packaged, stored = (onnx.load(each).graph.initializer for each in (path, folder / NETWORK))
+    assert any(subnormal(tensor).any() for tensor in packaged)
+    assert not any(subnormal(tensor).any() for tensor in stored)
+
+
+def subnormal(tensor: onnx.TensorProto) -> np.ndarray:
+    value = numpy_helper.to_array(tensor)
+    if value.dtype != np.float32:
+        return np.zeros(1, bool)
+    least = np.finfo(np.float32).tiny
+    found: np.ndarray = (value != 0) & (np.abs(value) < least)
+    return found
 
 
 def test_the_default_weights_are_the_packaged_ones(default: Default) -> None:

@@ -22,7 +22,15 @@ from ocr import conversion, local, origins
 from ocr.catalogue import ENTRIES, Entry, HubModel, WheelFile
 from ocr.errors import ModelDamaged
 from ocr.hub import fetch
-from ocr.model import CHARSET, DESCRIPTION, NETWORK, WEIGHTS, read_recognition_model
+from ocr.model import (
+    CHARSET,
+    DESCRIPTION,
+    EDITION,
+    NETWORK,
+    WEIGHTS,
+    in_this_edition,
+    read_recognition_model,
+)
 from ocr.origins import Published
 from ocr.recognition.recogniser import Recogniser
 from tests import pictures, tensorflow_checkpoint
@@ -136,8 +144,22 @@ def test_what_an_earlier_version_saved_serves_on_and_is_imported_anew(
         "in place of what an earlier version saved"
     ] * len(PAIR)
     assert (detection / WEIGHTS).is_file()
-    assert read_recognition_model(recognition) == PRESET.recognition.model
+    assert read_recognition_model(recognition) == in_this_edition(PRESET.recognition.model)
     assert import_into(tmp_path).count("already in the store") == len(PAIR)
+
+
+@pytest.mark.parametrize("edition", [None, EDITION - 1, EDITION + 1])
+def test_a_model_of_another_edition_is_not_current(
+    model_folders: tuple[Path, Path], tmp_path: Path, edition: int | None
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folders[0], folder)
+    assert import_models.is_current(PRESET.detection, folder)
+    said = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+    del said["edition"]
+    told = said if edition is None else said | {"edition": edition}
+    (folder / DESCRIPTION).write_text(json.dumps(told))
+    assert not import_models.is_current(PRESET.detection, folder)
 
 
 # As a user runs it: models of ModelScope, from a folder and by way of a hub
@@ -240,7 +262,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Conversion that only notes what it is given."""
 
     def convert(entry: Entry, published: Published, folder: Path) -> None:
-        (folder / DESCRIPTION).write_text(entry.model.model_dump_json(), "utf-8")
+        (folder / DESCRIPTION).write_text(in_this_edition(entry.model).model_dump_json(), "utf-8")
         (folder / NETWORK).write_text(published.origin, "utf-8")
         (folder / WEIGHTS).write_bytes(b"")
 

@@ -10,6 +10,7 @@ import torch
 from onnx.utils import Extractor
 from torch import Tensor, nn
 
+from ocr import onnx_graph
 from ocr.networks.architectures import Architecture
 from ocr.networks.folding import folded
 from ocr.networks.served import Served
@@ -45,6 +46,7 @@ def write(served: Served, architecture: Architecture, path: Path) -> None:
     kept = [output for output in model.graph.output if output.name not in inner]
     del model.graph.output[:]
     model.graph.output.extend(kept)
+    onnx_graph.flush_subnormals(model)
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
