@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     add_models(parser)
     parser.add_argument(
         "--part-rows", type=at_least_one, metavar="N",
-        help="rows of a part of the output; if not given 200, or 5000 on GPUs",
+        help="rows of a part of the output, at least; if not given 200, or 5000 on GPUs",
     )  # fmt: skip
     parser.add_argument("--sample", type=at_least_one, metavar="N", help="read N inputs, at random")
     parser.add_argument("--dry-run", action="store_true", help="only say what there is to read")

@@ -24,7 +24,7 @@ import pyarrow as pa
 import throughput
 from tables import table
 
-from ocr.bulk import inputs, output
+from ocr.bulk import inputs
 from ocr.bulk.models import Models, ShippedModel
 from ocr.bulk.networks import Detect, Recognise
 from ocr.bulk.stages import Stages
@@ -61,7 +61,7 @@ def steps() -> dict[str, Step]:
     folders = store.model_folder(entries.detection), store.model_folder(entries.recognition)
     detection = StoredModel("", read_detection_model(folders[0]), None, folders[0])
     recognition = StoredModel("", read_recognition_model(folders[1]), None, folders[1])
-    stages = Stages(settings, Models(detection, recognition), output.Output("", "parquet"), Mock())
+    stages = Stages(settings, Models(detection, recognition), Mock())
     return {
         "read": stages.read,
         "decode and prepare": stages.decode,

@@ -19,9 +19,10 @@ CONNECT_S = 10.0
 STORE_BYTES = 2_000_000_000  # of the object store of a cluster that is only this machine
 # An actor of a GPU has half of it. One of CPUs claims a quarter of its machine's, and the stages
 # without a network have the rest; its threads run on all of them, as do the runners'. So there is
-# room on the other machines for the actors of one that is lost. A task claims something else than
-# an actor, or Ray would open files in the process of a network.
-GPU_SHARE, ACTOR_SHARE, TASK_SHARE = 0.5, 0.25, 0.2
+# room on the other machines for the actors of one that is lost. One of each stage has to fit on one
+# machine: Ray lets a stage that finds no room wait until those before it are through with all. A
+# task claims something else than an actor, or Ray would open files in the process of a network.
+GPU_SHARE, ACTOR_SHARE, TASK_SHARE = 0.5, 0.25, 0.16
 
 
 @dataclass(frozen=True)

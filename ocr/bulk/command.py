@@ -66,21 +66,24 @@ def run(options: argparse.Namespace) -> int:
         return ALL
     with place.alone(), cluster.connected(options.address):
         shipped = models.shipped(folders, settings.device)
-        steps = stages.Stages(settings, shipped, place, cluster.beside(tally.Tally), wishes)
-        return _read(options, steps, missing)
+        batches = ON_GPUS if settings.device == "cuda" else ON_CPUS
+        work = job.Job(
+            stages.Stages(settings, shipped, cluster.beside(tally.Tally), wishes),
+            cluster.shares(settings, options.gpus),
+            job.Batches(batches.pages, options.part_rows or batches.rows),
+            place,
+        )
+        return _read(missing, work, quiet=options.quiet)
 
 
-def _read(options: argparse.Namespace, steps: stages.Stages, missing: inputs.Found) -> int:
+def _read(missing: inputs.Found, work: job.Job, *, quiet: bool) -> int:
     """Read inputs into parts, and take each as it comes. Raises OcrError, KeyboardInterrupt."""
-    settings, place = steps.settings, steps.output
+    place = work.output
     place.clean()
-    shares = cluster.shares(settings, options.gpus)
-    batches = ON_GPUS if settings.device == "cuda" else ON_CPUS
-    batches = job.Batches(batches.pages, options.part_rows or batches.rows)
     done, start = Summary(), time.monotonic()
     try:
-        with tally.Progress(steps.tally, len(missing), quiet=options.quiet):
-            for part in job.parts(missing, steps, shares, batches):
+        with tally.Progress(work.stages.tally, len(missing), quiet=quiet):
+            for part in job.parts(missing, work):
                 place.take(part)
                 done.add(part)
     except (RayError, OSError) as error:  # OSError: of the output

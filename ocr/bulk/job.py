@@ -12,7 +12,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ocr.bulk.cluster import Shares
 from ocr.bulk.inputs import Found
 from ocr.bulk.networks import Detect, Recognise
-from ocr.bulk.output import Part
+from ocr.bulk.output import Output, Part
 from ocr.bulk.stages import Stages
 
 BLOCK_BYTES = 32_000_000  # of one block between stages: some two pages with their pictures
@@ -23,19 +23,29 @@ CALLS = 2  # of one actor at a time: while one waits for its last lines another 
 
 @dataclass(frozen=True)
 class Batches:
-    """Pages of one call of a network, and rows of one part of the output."""
+    """Pages of one call of a network, and rows of one part of the output, at least."""
 
     pages: int
     rows: int
 
 
-def parts(found: Found, stages: Stages, shares: Shares, batches: Batches) -> Iterator[Part]:
+@dataclass(frozen=True)
+class Job:
+    """What is done with inputs, with what of the cluster, and where it goes."""
+
+    stages: Stages
+    shares: Shares
+    batches: Batches
+    output: Output
+
+
+def parts(found: Found, job: Job) -> Iterator[Part]:
     """Read inputs; gives the parts of the output as they are written, which do not count yet."""
     if not ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
-        yield from _parts(found, stages, shares, batches)
+        yield from _parts(found, job)
         return
     kind: Any = ray.remote(_Away)
-    away = kind.options(num_cpus=0).remote(found, stages, shares, batches)
+    away = kind.options(num_cpus=0).remote(found, job)
     while (part := ray.get(away.next.remote())) is not None:
         yield part
 
@@ -43,25 +53,46 @@ def parts(found: Found, stages: Stages, shares: Shares, batches: Batches) -> Ite
 class _Away:
     """A job that is run from within the cluster: Ray Data cannot be, through a Ray client."""
 
-    def __init__(self, found: Found, stages: Stages, shares: Shares, batches: Batches) -> None:
-        self._parts = _parts(found, stages, shares, batches)
+    def __init__(self, found: Found, job: Job) -> None:
+        self._parts = _parts(found, job)
 
     def next(self) -> Part | None:
         return next(self._parts, None)
 
 
-def _parts(found: Found, stages: Stages, shares: Shares, batches: Batches) -> Iterator[Part]:
-    data = _dataset(found, stages, shares, batches)
-    for written in data.iter_rows():
-        yield Part(**written)
+def _parts(found: Found, job: Job) -> Iterator[Part]:
+    """Read inputs, and have rows written as soon as there are enough for a part.
+
+    A stage of Ray Data cannot do that: one that asks for so many rows is given more, and makes a
+    small part of the rest; one that makes blocks of so many claims a whole core, for which it waits
+    on a machine of few until nothing is left to read.
+    """
+    write: Any = ray.remote(num_cpus=0)(_write)
+    blocks: list[Any] = []
+    rows = 0
+    for bundle in _dataset(found, job).iter_internal_ref_bundles():
+        blocks += bundle.block_refs
+        rows += bundle.num_rows()
+        if rows >= job.batches.rows:
+            yield ray.get(write.remote(job.output, *blocks))
+            blocks, rows = [], 0
+    if blocks:
+        yield ray.get(write.remote(job.output, *blocks))
 
 
-def _dataset(found: Found, stages: Stages, shares: Shares, batches: Batches) -> Dataset:
+def _write(output: Output, *blocks: pa.Table) -> Part:
+    """Write blocks of rows as a part: a task, which Ray gives the blocks themselves."""
+    return output.write(pa.concat_tables(blocks))
+
+
+def _dataset(found: Found, job: Job) -> Dataset:
+    """The rows of inputs, not read yet."""
     _set_up()
+    stages, shares = job.stages, job.shares
     task: dict[str, Any] = {"batch_format": "pyarrow", "num_cpus": shares.task_cpus}
     actor: dict[str, Any] = {
         "batch_format": "pyarrow",
-        "batch_size": batches.pages,
+        "batch_size": job.batches.pages,
         "num_cpus": shares.actor_cpus,
         "num_gpus": shares.actor_gpus,
         "compute": ActorPoolStrategy(
@@ -82,8 +113,6 @@ def _dataset(found: Found, stages: Stages, shares: Shares, batches: Batches) -> 
         .map_batches(stages.crop, **task)
         .map_batches(Recognise, fn_constructor_args=recognise, **actor)
         .map_batches(stages.assemble, **task)
-        .repartition(target_num_rows_per_block=batches.rows, strict=True)
-        .map_batches(stages.write, **task)
     )
 
 
@@ -93,6 +122,7 @@ def _set_up() -> None:
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context.target_max_block_size = BLOCK_BYTES
+    context.memory_usage_poll_interval_s = None  # of its tasks, which costs them time
 
 
 def _tables(found: Found, actors: int) -> list[pa.Table]:

@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeVar
 
 import ray
 
-from ocr.bulk.cluster import beside
 from ocr.errors import ModelMissing
 from ocr.model import (
     CHARSET,
@@ -29,29 +28,19 @@ Files = dict[str, bytes]
 VERSION = 12  # digits of the digest of a model's files
 
 
-class Shelf:
-    """The files of a model, in a process of their own, for all that need them."""
-
-    def __init__(self, files: Files) -> None:
-        self._files = files
-
-    def files(self) -> Files:
-        return self._files
-
-
 @dataclass(frozen=True)
 class ShippedModel(Generic[Model]):
-    """A model: its name and version, what it is, and the actor that has its files, a Shelf."""
+    """A model: its name and version, what it is, and its files, which Ray's object store has."""
 
     tag: str
     model: Model
-    shelf: Any
+    files: Any
 
     def folder(self) -> Path:
         """Its files in a folder of this process, which goes with it."""
         folder = tempfile.TemporaryDirectory(prefix="ocr-model-")
         atexit.register(folder.cleanup)
-        files: Files = ray.get(self.shelf.files.remote())
+        files: Files = ray.get(self.files)
         for name, data in files.items():
             (Path(folder.name) / name).write_bytes(data)
         return Path(folder.name)
@@ -77,7 +66,7 @@ def shipped(folders: tuple[Path, Path], device: Device) -> Models:
 
 def _shipped(model: Model, files: Files) -> ShippedModel[Model]:
     digest = sha256(b"".join(files[name] for name in sorted(files))).hexdigest()
-    return ShippedModel(f"{model.name}@{digest[:VERSION]}", model, beside(Shelf, files))
+    return ShippedModel(f"{model.name}@{digest[:VERSION]}", model, ray.put(files))
 
 
 def _files(folder: Path, names: Sequence[str]) -> Files:

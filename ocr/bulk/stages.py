@@ -1,4 +1,4 @@
-"""The stages as Ray runs them: read, decode, detect, crop, recognise, assemble, write.
+"""The stages as Ray runs them: read, decode, detect, crop, recognise, assemble.
 
 Each takes a table and gives one, or several. What a page, or its input, fails of becomes a part of
 its row. All that a stage gives is a matter of what it was given alone: Ray makes it anew if a
@@ -22,7 +22,6 @@ from ocr import decode
 from ocr.bulk import files, rows
 from ocr.bulk.inputs import DONE, OCCURRENCE, SOURCE
 from ocr.bulk.models import Models
-from ocr.bulk.output import Output
 from ocr.bulk.work import Input, LoadedInput, PageWork, UnreadPage, guarded, pack, unpack
 from ocr.decode import File
 from ocr.decoders import Decoders
@@ -51,7 +50,6 @@ class Stages:
 
     settings: Settings
     models: Models
-    output: Output
     tally: Any
     wanted: Wanted = field(default_factory=Wanted)
 
@@ -130,11 +128,6 @@ class Stages:
         inputs = sum(1 / max(1, work.count) for work in works)
         self.tally.add.remote(inputs, len(works) - failed, failed)
         return rows.table(works, self.models.detection.tag, self.models.recognition.tag)
-
-    def write(self, table: pa.Table) -> pa.Table:
-        """Rows to a part; gives what is to be known of it."""
-        part = self.output.write(table)
-        return pa.table({name: [value] for name, value in vars(part).items()})
 
 
 @cache

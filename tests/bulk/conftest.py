@@ -13,7 +13,6 @@ import pytest
 from ocr.bulk import rows, stages
 from ocr.bulk.inputs import DONE, OCCURRENCE, SOURCE
 from ocr.bulk.models import Model, Models, ShippedModel
-from ocr.bulk.output import Output
 from ocr.bulk.stages import Stages
 from ocr.bulk.work import Input, PageWork
 from ocr.document import Line, Page
@@ -83,10 +82,10 @@ async def nobody(asked: Any) -> Any:
 
 
 class AtHand(ShippedModel[Model]):
-    """A model whose folder is on this machine; `shelf` is that folder."""
+    """A model whose folder is on this machine; `files` is that folder."""
 
     def folder(self) -> Path:
-        return Path(self.shelf)
+        return Path(self.files)
 
 
 class Counted:
@@ -131,13 +130,11 @@ def counted() -> Counted:
 
 
 @pytest.fixture
-def stages_with(
-    at_hand: Models, counted: Counted, decoders: None, tmp_path: Path
-) -> Callable[..., Stages]:
+def stages_with(at_hand: Models, counted: Counted, decoders: None) -> Callable[..., Stages]:
     """Gives the stages for some settings."""
 
     def made(**changed: Any) -> Stages:
         settings = Settings(threads=2).model_copy(update=changed)
-        return Stages(settings, at_hand, Output(str(tmp_path / "out"), "parquet"), counted)
+        return Stages(settings, at_hand, counted)
 
     return made

@@ -1,14 +1,10 @@
 """Models on their way to other machines: their files, their name, and where they are unpacked."""
 
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from ocr.bulk import models
-from ocr.bulk.models import Shelf
 from ocr.errors import ModelDamaged, ModelMissing
 from ocr.model import CHARSET, DESCRIPTION, NETWORK, WEIGHTS
 from ocr.recognition.recogniser import Recogniser
@@ -16,17 +12,9 @@ from ocr.recognition.recogniser import Recogniser
 
 @pytest.fixture(autouse=True)
 def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shelves stay in this process, and are asked there."""
-
-    def beside(kind: Callable[..., Shelf], *arguments: Any) -> Any:
-        return SimpleNamespace(files=SimpleNamespace(remote=kind(*arguments).files))
-
-    monkeypatch.setattr(models, "beside", beside)
-    monkeypatch.setattr("ray.get", lambda answer: answer)
-
-
-def names(shelf: Any) -> set[str]:
-    return set(shelf.files.remote())
+    """What goes into the object store stays in this process."""
+    monkeypatch.setattr("ray.put", lambda value: value)
+    monkeypatch.setattr("ray.get", lambda value: value)
 
 
 def copied(folder: Path, to: Path, *, without: str = "", changed: str = "") -> Path:
@@ -43,9 +31,9 @@ def test_models_are_shipped_with_the_files_that_their_device_needs(
 ) -> None:
     on_cpus = models.shipped(model_folders, "cpu")
     on_gpus = models.shipped(model_folders, "cuda")
-    assert names(on_cpus.detection.shelf) == {DESCRIPTION, NETWORK}
-    assert names(on_cpus.recognition.shelf) == {DESCRIPTION, NETWORK, CHARSET}
-    assert names(on_gpus.recognition.shelf) == {DESCRIPTION, WEIGHTS, CHARSET}
+    assert set(on_cpus.detection.files) == {DESCRIPTION, NETWORK}
+    assert set(on_cpus.recognition.files) == {DESCRIPTION, NETWORK, CHARSET}
+    assert set(on_gpus.recognition.files) == {DESCRIPTION, WEIGHTS, CHARSET}
 
 
 def test_a_model_says_its_name_and_version(

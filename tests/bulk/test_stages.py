@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -186,7 +185,7 @@ def test_a_page_with_its_own_text_is_not_read(stages_with: Made) -> None:
 def test_how_pdfs_are_read_is_a_matter_of_what_is_wanted(stages_with: Made) -> None:
     made = stages_with()
     wanted = Wanted(pdf_text="ignore", dpi=100)
-    other = Stages(made.settings, made.models, made.output, made.tally, wanted)
+    other = Stages(made.settings, made.models, made.tally, wanted)
     (work,) = decoded(other, pdfs.of(WRITTEN))
     assert work.unread is not None
     assert work.unread.dpi == 100
@@ -261,7 +260,7 @@ def test_a_file_is_closed_when_its_pages_are_not_wanted_any_more(
     assert closed == [True]
 
 
-# Cropping, assembling, writing
+# Cropping, assembling
 
 
 def test_lines_become_crops(stages_with: Made, at_hand: Models) -> None:
@@ -305,19 +304,9 @@ def test_rows_are_counted(stages_with: Made, counted: Counted) -> None:
     assert counted.told == [(1.5, 2, 1)]
 
 
-def test_rows_become_a_part(stages_with: Made) -> None:
-    made = stages_with()
-    table = made.assemble(pack([read_page("a"), failed("b", ImageDamaged("no"))]))
-    (told,) = made.write(table).to_pylist()
-    assert (told["rows"], told["failed"]) == (2, 1)
-    assert made.output.done().num_rows == 0
-    written = Path(str(made.output)) / "_unfinished" / f"{told['name']}.parquet"
-    assert pq.read_table(written).equals(table)
-
-
 def test_stages_travel_to_other_machines(stages_with: Made) -> None:
     made = stages_with()
-    travelled = Stages(made.settings, made.models, made.output, None)
+    travelled = Stages(made.settings, made.models, None)
     other: Stages = pickle.loads(pickle.dumps(travelled))  # noqa: S301
     assert other.settings == made.settings
     assert [work.count for work in decoded(other, tiff(1))] == [1]

@@ -15,8 +15,7 @@ OTHERS = (1, 2)  # machines that are not the head
 
 def of_the_job(cluster: Machines, machine: int) -> list[str]:
     """The job's actors and tasks on a machine."""
-    titles = cluster.titles(machine)
-    return [each for each in titles if "MapBatches" in each or "Shelf" in each or "Tally" in each]
+    return [each for each in cluster.titles(machine) if "MapBatches" in each or "Tally" in each]
 
 
 def test_a_lost_machine_costs_no_row(bulk: Bulk, environment: dict[str, str]) -> None:
