@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import inprocess
 import machine
@@ -61,7 +60,7 @@ def steps() -> dict[str, Step]:
     folders = store.model_folder(entries.detection), store.model_folder(entries.recognition)
     detection = StoredModel("", read_detection_model(folders[0]), None, folders[0])
     recognition = StoredModel("", read_recognition_model(folders[1]), None, folders[1])
-    stages = Stages(settings, Models(detection, recognition), Mock())
+    stages = Stages(settings, Models(detection, recognition))
     return {
         "read": stages.read,
         "decode and prepare": stages.decode,

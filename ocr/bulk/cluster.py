@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ocr.errors import DeviceUnavailable, ServerUnreachable
 from ocr.settings import Settings, available_cores
@@ -73,12 +72,6 @@ def _look_for(address: str) -> None:
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
-
-
-def beside(kind: type, *arguments: Any) -> Any:
-    """An actor of a class on the machine of this process, or of its proxy in the cluster."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(kind).options(num_cpus=0, scheduling_strategy=here).remote(*arguments)
 
 
 def shares(settings: Settings, gpus: int | None) -> Shares:

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         shipped = models.shipped(folders, settings.device)
         batches = ON_GPUS if settings.device == "cuda" else ON_CPUS
         work = job.Job(
-            stages.Stages(settings, shipped, cluster.beside(tally.Tally), wishes),
+            stages.Stages(settings, shipped, wishes),
             cluster.shares(settings, options.gpus),
             job.Batches(batches.pages, options.part_rows or batches.rows),
             place,
@@ -82,10 +82,13 @@ def _read(missing: inputs.Found, work: job.Job, *, quiet: bool) -> int:
     place.clean()
     done, start = Summary(), time.monotonic()
     try:
-        with tally.Progress(work.stages.tally, len(missing), quiet=quiet):
-            for part in job.parts(missing, work):
-                place.take(part)
-                done.add(part)
+        with tally.Progress(len(missing), quiet=quiet) as progress:
+            for event in job.run(missing, work):
+                if isinstance(event, tally.Counts):
+                    progress.add(event)
+                else:
+                    place.take(event)
+                    done.add(event)
     except (RayError, OSError) as error:  # OSError: of the output
         tell(f"bulk: the job was ended by an error: {_reason(error)}")
         return ENDED

@@ -14,6 +14,7 @@ from ocr.bulk.inputs import Found
 from ocr.bulk.networks import Detect, Recognise
 from ocr.bulk.output import Output, Part
 from ocr.bulk.stages import Stages
+from ocr.bulk.tally import Counts
 
 BLOCK_BYTES = 32_000_000  # of one block between stages: some two pages with their pictures
 INPUTS = range(8, 513)  # of one task that reads them
@@ -39,28 +40,31 @@ class Job:
     output: Output
 
 
-def parts(found: Found, job: Job) -> Iterator[Part]:
-    """Read inputs; gives the parts of the output as they are written, which do not count yet."""
+def run(found: Found, job: Job) -> Iterator[Counts | Part]:
+    """Read inputs; counts what is done, and gives the parts of the output as they are written.
+
+    They do not count for the output yet.
+    """
     if not ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
-        yield from _parts(found, job)
+        yield from _run(found, job)
         return
     kind: Any = ray.remote(_Away)
     away = kind.options(num_cpus=0).remote(found, job)
-    while (part := ray.get(away.next.remote())) is not None:
-        yield part
+    while (event := ray.get(away.next.remote())) is not None:
+        yield event
 
 
 class _Away:
     """A job that is run from within the cluster: Ray Data cannot be, through a Ray client."""
 
     def __init__(self, found: Found, job: Job) -> None:
-        self._parts = _parts(found, job)
+        self._events = _run(found, job)
 
-    def next(self) -> Part | None:
-        return next(self._parts, None)
+    def next(self) -> Counts | Part | None:
+        return next(self._events, None)
 
 
-def _parts(found: Found, job: Job) -> Iterator[Part]:
+def _run(found: Found, job: Job) -> Iterator[Counts | Part]:
     """Read inputs, and have rows written as soon as there are enough for a part.
 
     A stage of Ray Data cannot do that: one that asks for so many rows is given more, and makes a
@@ -71,6 +75,8 @@ def _parts(found: Found, job: Job) -> Iterator[Part]:
     blocks: list[Any] = []
     rows = 0
     for bundle in _dataset(found, job).iter_internal_ref_bundles():
+        for block in bundle.block_refs:
+            yield Counts.of(ray.get(block))
         blocks += bundle.block_refs
         rows += bundle.num_rows()
         if rows >= job.batches.rows:

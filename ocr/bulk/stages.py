@@ -44,13 +44,11 @@ U = TypeVar("U")
 class Stages:
     """The stages that need no network, and what they have in common. Goes to every machine.
 
-    `tally` is the actor that is told how many pages were read, and how many failed; `wanted` says
-    how PDFs are read.
+    `wanted` says how PDFs are read.
     """
 
     settings: Settings
     models: Models
-    tally: Any
     wanted: Wanted = field(default_factory=Wanted)
 
     def read(self, table: pa.Table) -> Iterator[pa.Table]:
@@ -123,11 +121,8 @@ class Stages:
 
     def assemble(self, table: pa.Table) -> pa.Table:
         """Pages to rows."""
-        works = unpack(table, PageWork)
-        failed = sum(work.error is not None for work in works)
-        inputs = sum(1 / max(1, work.count) for work in works)
-        self.tally.add.remote(inputs, len(works) - failed, failed)
-        return rows.table(works, self.models.detection.tag, self.models.recognition.tag)
+        tags = self.models.detection.tag, self.models.recognition.tag
+        return rows.table(unpack(table, PageWork), *tags)
 
 
 @cache

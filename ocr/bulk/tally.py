@@ -1,48 +1,48 @@
-"""How far a job is: counted where pages are done, shown where the job was started."""
+"""How far a job is: shown where it was started, as its rows come."""
 
-import threading
-from contextlib import closing
+import time
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
-import ray
-from ray.exceptions import RayError
+import pyarrow as pa
 
+from ocr.bulk.rows import FAILED
 from ocr.progress import bar, tell
 
-EVERY_S = 1.0
-TOLD_EVERY = 60  # of these, where there is no terminal
+TOLD_EVERY_S = 60.0  # where there is no terminal
 
 
-class Tally:
-    """Counts inputs, a page of ten as a tenth of one, pages that were read, and failures.
+@dataclass(frozen=True)
+class Counts:
+    """Inputs that are done, a page of ten as a tenth of one, pages that were read, and failures."""
 
-    What Ray does twice is counted twice: the output itself is what is right.
-    """
+    inputs: float = 0.0
+    read: int = 0
+    failed: int = 0
 
-    def __init__(self) -> None:
-        self._counts = [0.0, 0, 0]
+    @classmethod
+    def of(cls, rows: pa.Table) -> "Counts":
+        failed = rows["status"].to_pylist().count(FAILED)
+        inputs = sum(1 / max(1, pages) for pages in rows["pages"].to_pylist())
+        return cls(inputs, rows.num_rows - failed, failed)
 
-    def add(self, inputs: float, read: int, failed: int) -> None:
-        for i, more in enumerate((inputs, read, failed)):
-            self._counts[i] += more
-
-    def counts(self) -> list[float]:
-        return self._counts
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.inputs + other.inputs, self.read + other.read, self.failed + other.failed
+        )
 
 
 class Progress:
-    """Shows a tally while its context lasts: a bar on a terminal, else a line now and then."""
+    """Shows how far a job is while its context lasts: a bar on a terminal, else lines."""
 
-    def __init__(self, tally: Any, inputs: int, *, quiet: bool) -> None:
-        self._tally = tally
+    def __init__(self, inputs: int, *, quiet: bool) -> None:
         self._inputs = inputs
-        self._quiet = quiet
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._bar = bar("", " input", inputs, quiet=quiet)
+        self._tells = self._bar.disable and not quiet
+        self._counts = Counts()
+        self._start = self._told = time.monotonic()
 
     def __enter__(self) -> "Progress":
-        self._thread.start()
         return self
 
     def __exit__(
@@ -51,27 +51,24 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
-        self._thread.join()
+        self._bar.close()
 
-    def _run(self) -> None:
-        with closing(bar("", " input", self._inputs, quiet=self._quiet)) as shown:
-            ticks = 0
-            while not self._over.wait(EVERY_S):
-                try:
-                    inputs, read, failed = ray.get(self._tally.counts.remote(), timeout=EVERY_S)
-                except RayError:
-                    continue  # busy, or its machine is lost and it starts again
-                ticks += 1
-                shown.set_postfix_str(f"{read:.0f} pages read, {failed:.0f} failed", refresh=False)
-                shown.update(max(0.0, inputs - shown.n))
-                if shown.disable and not self._quiet and ticks % TOLD_EVERY == 0:
-                    tell(self._line(inputs, read, failed, ticks * EVERY_S))
+    def add(self, more: Counts) -> None:
+        self._counts += more
+        self._bar.set_postfix_str(self._pages(), refresh=False)
+        self._bar.update(more.inputs)
+        now = time.monotonic()
+        if self._tells and self._counts.inputs and now - self._told >= TOLD_EVERY_S:
+            self._told = now
+            tell(self._line(now - self._start))
 
-    def _line(self, inputs: float, read: float, failed: float, seconds: float) -> str:
-        pace = inputs / seconds
-        left = f"{(self._inputs - inputs) / pace / 60:.0f} min left" if pace else "not begun"
+    def _pages(self) -> str:
+        return f"{self._counts.read} pages read, {self._counts.failed} failed"
+
+    def _line(self, seconds: float) -> str:
+        inputs, pages = self._counts.inputs, self._counts.read + self._counts.failed
+        left = (self._inputs - inputs) / inputs * seconds
         return (
-            f"bulk: {inputs:.0f} of {self._inputs} inputs, {read:.0f} pages read, "
-            f"{failed:.0f} failed, {(read + failed) / seconds:.2f} pages/s, {left}"
+            f"bulk: {inputs:.0f} of {self._inputs} inputs, {self._pages()}, "
+            f"{pages / seconds:.2f} pages/s, {left / 60:.0f} min left"
         )

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -88,14 +87,6 @@ class AtHand(ShippedModel[Model]):
         return Path(self.files)
 
 
-class Counted:
-    """In place of the tally's actor: what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[float, int, int]] = []
-        self.add = SimpleNamespace(remote=lambda *counts: self.told.append(counts))
-
-
 @pytest.fixture(scope="session")
 def at_hand(model_folders: tuple[Path, Path]) -> Models:
     detection, recognition = model_folders
@@ -125,16 +116,11 @@ def decoders() -> Iterator[None]:
 
 
 @pytest.fixture
-def counted() -> Counted:
-    return Counted()
-
-
-@pytest.fixture
-def stages_with(at_hand: Models, counted: Counted, decoders: None) -> Callable[..., Stages]:
+def stages_with(at_hand: Models, decoders: None) -> Callable[..., Stages]:
     """Gives the stages for some settings."""
 
     def made(**changed: Any) -> Stages:
         settings = Settings(threads=2).model_copy(update=changed)
-        return Stages(settings, at_hand, counted)
+        return Stages(settings, at_hand)
 
     return made

@@ -26,7 +26,7 @@ from ocr.settings import Settings
 from ocr.sources import Sources
 from ocr.wanted import Wanted
 from tests import pdfs, pictures
-from tests.bulk.conftest import Counted, asked, failed, read_page
+from tests.bulk.conftest import asked, failed, read_page
 from tests.bulk.store import Lake
 from tests.hosts import host
 from tests.pictures import encoded
@@ -185,7 +185,7 @@ def test_a_page_with_its_own_text_is_not_read(stages_with: Made) -> None:
 def test_how_pdfs_are_read_is_a_matter_of_what_is_wanted(stages_with: Made) -> None:
     made = stages_with()
     wanted = Wanted(pdf_text="ignore", dpi=100)
-    other = Stages(made.settings, made.models, made.tally, wanted)
+    other = Stages(made.settings, made.models, wanted)
     (work,) = decoded(other, pdfs.of(WRITTEN))
     assert work.unread is not None
     assert work.unread.dpi == 100
@@ -294,19 +294,19 @@ def test_what_is_over_is_not_cropped_and_what_fails_fails_alone(stages_with: Mad
     assert blank.unread.parts() == []
 
 
-def test_rows_are_counted(stages_with: Made, counted: Counted) -> None:
+def test_pages_become_rows(stages_with: Made) -> None:
     works = [read_page("a", number, 4) for number in (1, 2)]
     table = stages_with().assemble(pack([*works, failed("b", ImageDamaged("no"))]))
     assert table.schema == rows.SCHEMA
     assert table["source"].to_pylist() == ["a", "a", "b"]
     assert table["detection_model"].to_pylist() == ["detection@1"] * 3
     assert table["recognition_model"].to_pylist() == ["recognition@2"] * 3
-    assert counted.told == [(1.5, 2, 1)]
+    assert table["status"].to_pylist() == ["read", "read", "failed"]
 
 
 def test_stages_travel_to_other_machines(stages_with: Made) -> None:
     made = stages_with()
-    travelled = Stages(made.settings, made.models, None)
+    travelled = Stages(made.settings, made.models)
     other: Stages = pickle.loads(pickle.dumps(travelled))  # noqa: S301
     assert other.settings == made.settings
     assert [work.count for work in decoded(other, tiff(1))] == [1]

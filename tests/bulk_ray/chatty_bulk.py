@@ -6,5 +6,5 @@ import bulk
 from ocr.bulk import tally
 
 if __name__ == "__main__":
-    tally.EVERY_S, tally.TOLD_EVERY = 0.25, 1
+    tally.TOLD_EVERY_S = 0.25
     sys.exit(bulk.main())

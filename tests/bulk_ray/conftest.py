@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bulk_ray.calls import Bulk
-from tests.bulk_ray.machines import machines
+from tests.bulk_ray.machines import Machines, machines
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,13 @@ def bulk(call_in: Callable[[Path], Bulk], tmp_path: Path) -> Bulk:
 
 
 @pytest.fixture(scope="session")
-def one_machine(environment: dict[str, str]) -> Iterator[str]:
-    """The address of a Ray that is there already: calls need not start one."""
+def cluster_of_one(environment: dict[str, str]) -> Iterator[Machines]:
+    """A Ray that is there already: calls need not start one."""
     with machines(1, environment) as cluster:
-        yield cluster.address
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def one_machine(cluster_of_one: Machines) -> str:
+    """Its address."""
+    return cluster_of_one.address

@@ -4,6 +4,7 @@ Ray has been told by then, by the environment, what it asks for only once in a p
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
+import serving
 from ray.cluster_utils import Cluster
 
 from tests.conftest import ROOT
@@ -22,9 +24,12 @@ END_S = 60.0
 
 @dataclass(frozen=True)
 class Machines:
-    """A running cluster: its address, and the process that is a machine's Ray, its head's first."""
+    """A running cluster: its address, that for Ray's client, and the process that is each machine's
+    Ray, its head's first.
+    """
 
     address: str
+    client: str
     raylets: tuple[int, ...]
     process: subprocess.Popen[str]
 
@@ -55,14 +60,14 @@ def machines(count: int, environment: Mapping[str, str]) -> Iterator[Machines]:
     with subprocess.Popen(
         [sys.executable, "-m", "tests.bulk_ray.machines", str(count)],
         cwd=environment["RAY_TMPDIR"],  # not where bulk.py is called
-        env={**environment, "PYTHONPATH": str(ROOT)},
+        env={**environment, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stdin and process.stdout
         told = json.loads(process.stdout.readline())
-        yield Machines(told["address"], tuple(told["raylets"]), process)
+        yield Machines(told["address"], told["client"], tuple(told["raylets"]), process)
         process.stdin.close()  # tells it to end
         assert process.wait(END_S) == 0
 
@@ -73,12 +78,22 @@ def main() -> None:
     A line of standard input is the number of a machine to lose; at the end of them all end.
     """
     cluster = Cluster()
+    port = serving.free_port()
     nodes = [
-        cluster.add_node(num_cpus=CORES, object_store_memory=STORE_BYTES, include_dashboard=False)
-        for _ in range(int(sys.argv[1]))
+        cluster.add_node(
+            num_cpus=CORES,
+            object_store_memory=STORE_BYTES,
+            include_dashboard=False,
+            ray_client_server_port=None if number else port,
+        )
+        for number in range(int(sys.argv[1]))
     ]
-    raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
-    print(json.dumps({"address": cluster.address, "raylets": raylets}), flush=True)
+    told = {
+        "address": cluster.address,
+        "client": f"ray://127.0.0.1:{port}",
+        "raylets": [node.all_processes["raylet"][0].process.pid for node in nodes],
+    }
+    print(json.dumps(told), flush=True)
     for line in sys.stdin:
         cluster.remove_node(nodes[int(line)], allow_graceful=False)
     cluster.shutdown()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The bulk job on a cluster of three machines, one of which is lost."""
+"""The bulk job on a cluster: called from without, and with three machines, one of which is lost."""
 
 import pytest
 
@@ -13,9 +13,20 @@ PART = 5
 OTHERS = (1, 2)  # machines that are not the head
 
 
+def test_a_cluster_can_be_called_from_without(bulk: Bulk, cluster_of_one: Machines) -> None:
+    sources = scans.draw(bulk.folder / "in", 20)
+    options = ("--part-rows", "8", "--address", cluster_of_one.client)
+    done = bulk.call("in", "out", *options)
+    assert done.returncode == ALL, done.stderr
+    assert "20 pages read, 0 failed" in done.stderr
+    rows = bulk.rows()
+    assert [row["source"] for row in rows] == sources
+    assert {row["status"] for row in rows} == {"read"}
+
+
 def of_the_job(cluster: Machines, machine: int) -> list[str]:
     """The job's actors and tasks on a machine."""
-    return [each for each in cluster.titles(machine) if "MapBatches" in each or "Tally" in each]
+    return [each for each in cluster.titles(machine) if "MapBatches" in each]
 
 
 def test_a_lost_machine_costs_no_row(bulk: Bulk, environment: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.ray
 COUNT = 48
 LINE = re.compile(
     rf"bulk: (\d+) of {COUNT} inputs, (\d+) pages read, (\d+) failed, [\d.]+ pages/s, "
-    r"(not begun|\d+ min left)"
+    r"\d+ min left"
 )
 
 
