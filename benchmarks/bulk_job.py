@@ -11,8 +11,9 @@ Runs bulk.py over the pictures of FOLDER's truth sets, listed again and again, o
 --memory: line crops and small pictures, N (2,000) and ten times as many: the most memory at one
   moment, summed over all processes. It may differ by 10 %.
 --throughput: the pictures of throughput.py, at least N (540), and the pipeline in one process over
-  the same, in turns. Pages a second of the bulk job over its whole time, and without its start:
-  of all pages but one, over the time that it takes longer than a job of one page.
+  the same, in turns: each job is compared with the mean of that before and after it. Pages a second
+  of the bulk job over its whole time, and without its start: of all pages but one, over the time
+  that it takes longer than a job of one page.
 --kill: N inputs (2,000), none damaged; kills the driver (SIGKILL) when half of the rows are there
   and starts the job again at once. Every row has to be there once.
 
@@ -241,10 +242,13 @@ def compete(options: argparse.Namespace, made: Path) -> Result:
     alone: list[float] = []
     paces: list[Pace] = []
     with contestants.worker(IN_PROCESS, paths) as worker:
+        before = throughput.figures(worker.run(CLIENTS)).images_a_second
         for number in range(options.rounds):
-            alone.append(throughput.figures(worker.run(CLIENTS)).images_a_second)
             one = seconds_of(Inputs(tuple(paths[:1])), made / f"one-{number}")
             all_seconds = seconds_of(inputs, made / f"all-{number}")
+            after = throughput.figures(worker.run(CLIENTS)).images_a_second
+            alone.append((before + after) / 2)
+            before = after
             paces.append(pace(len(inputs.listed), all_seconds, one))
             print(f"round {number + 1}: {alone[-1]:.2f} pages/s, {paces[-1]}", file=sys.stderr)
     return _standings(len(inputs.listed), alone, paces)

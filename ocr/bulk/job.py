@@ -111,14 +111,17 @@ def _dataset(found: Found, job: Job) -> Dataset:
     settings, models = stages.settings, stages.models
     detect = (models.detection, settings, shares.threads)
     recognise = (models.recognition, settings, shares.threads)
-    return (
+    located = (
         ray.data.from_arrow(_tables(found, shares.actors))
         .map_batches(stages.read, **task)
         .map_batches(stages.decode, **task)
         .map_batches(Detect, fn_constructor_args=detect, **actor)
-        .map_batches(stages.crop, **task)
-        .map_batches(Recognise, fn_constructor_args=recognise, **actor)
-        .map_batches(stages.assemble, **task)
+    )
+    # On CPUs what reads lines cuts them, on the same cores: this stage would cost a copy of each
+    # page. A GPU must not wait for that.
+    cut = located.map_batches(stages.crop, **task) if shares.actor_gpus else located
+    return cut.map_batches(Recognise, fn_constructor_args=recognise, **actor).map_batches(
+        stages.assemble, **task
     )
 
 

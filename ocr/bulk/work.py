@@ -50,7 +50,7 @@ class UnreadPage:
     """The pixels of a page that is to be read, and what the stages so far have made of them.
 
     `shown` is what detection is shown; `quads` what it finds, (n, 4, 2) in pixels; `crops` are
-    those of all lines, each of which is as many as `crops_of_lines` says.
+    those of all lines, each of which is as many as `crops_of_lines` says, if they have been cut.
     """
 
     pixels: Pixels
@@ -58,7 +58,7 @@ class UnreadPage:
     shown: tuple[Tile, ...] = ()
     quads: Quads = field(default_factory=lambda: np.zeros((0, 4, 2), np.float32))
     crops: PackedLines | None = None
-    crops_of_lines: tuple[int, ...] = ()
+    crops_of_lines: tuple[int, ...] | None = None
 
     def located(self, quads: Quads) -> "UnreadPage":
         return replace(self, quads=quads, shown=())
@@ -68,8 +68,10 @@ class UnreadPage:
         packed = lines.pack(flat) if flat else None
         return replace(self, crops=packed, crops_of_lines=tuple(len(line) for line in crops))
 
-    def parts(self) -> list[list[Pixels]]:
-        """The crops again, as views."""
+    def parts(self) -> list[list[Pixels]] | None:
+        """The crops again, as views, if they have been cut."""
+        if self.crops_of_lines is None:
+            return None
         crops = iter(self.crops.unpack() if self.crops else [])
         return [[next(crops) for _ in range(count)] for count in self.crops_of_lines]
 

@@ -57,8 +57,16 @@ def test_a_page_travels_with_its_pixels_and_its_crops() -> None:
     assert (work.unread.pixels == PIXELS).all()
     assert (work.unread.quads == QUAD).all()
     assert work.unread.quads.dtype == np.float32
-    for line, expected in zip(work.unread.parts(), crops, strict=True):
+    parts = work.unread.parts()
+    assert parts is not None
+    for line, expected in zip(parts, crops, strict=True):
         assert all((a == b).all() for a, b in zip(line, expected, strict=True))
+
+
+def test_a_page_that_was_not_cut_says_so() -> None:
+    (work,) = unpack(pack([PageWork(Input("a"), unread=UnreadPage(PIXELS))]), PageWork)
+    assert work.unread is not None
+    assert work.unread.parts() is None
 
 
 def test_a_page_without_lines_has_no_crops() -> None:
