@@ -15,7 +15,9 @@ from ocr.settings import Settings, available_cores
 
 LOCAL = "local"
 CONNECT_S = 10.0
-STORE_BYTES = 2_000_000_000  # of the object store of a cluster that is only this machine
+# Of the object store of a cluster that is only this machine: for each core, and at most. What it
+# holds is pages on their way, of which the first stages make more than the last ones take.
+CORE_BYTES, STORE_BYTES = 500_000_000, 2_000_000_000
 # An actor of a GPU has half of it. One of CPUs claims a quarter of its machine's, and the stages
 # without a network have the rest; its threads run on all of them, as do the runners'. So there is
 # room on the other machines for the actors of one that is lost. One of each stage has to fit on one
@@ -48,7 +50,9 @@ def connected(address: str | None) -> Iterator[None]:
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # says it is on
     address = address or LOCAL
     # Ray would take all cores of the machine; a container may have less.
-    own: dict[str, Any] = {"num_cpus": available_cores(), "object_store_memory": STORE_BYTES}
+    cores = available_cores()
+    store = min(CORE_BYTES * cores, STORE_BYTES)
+    own: dict[str, Any] = {"num_cpus": cores, "object_store_memory": store}
     before = signal.getsignal(signal.SIGTERM)
     try:
         _look_for(address)
