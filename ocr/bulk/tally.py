@@ -6,7 +6,7 @@ from types import TracebackType
 
 import pyarrow as pa
 
-from ocr.bulk.rows import FAILED
+from ocr.bulk.rows import failures
 from ocr.progress import bar, tell
 
 TOLD_EVERY_S = 60.0  # where there is no terminal
@@ -22,7 +22,7 @@ class Counts:
 
     @classmethod
     def of(cls, rows: pa.Table) -> "Counts":
-        failed = rows["status"].to_pylist().count(FAILED)
+        failed = failures(rows)
         inputs = sum(1 / max(1, pages) for pages in rows["pages"].to_pylist())
         return cls(inputs, rows.num_rows - failed, failed)
 

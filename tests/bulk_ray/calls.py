@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from tests.conftest import ROOT
 
@@ -81,6 +82,11 @@ def twice(rows: list[Row]) -> list[tuple[Any, ...]]:
 def parts(output: Path) -> list[str]:
     """The parts that count."""
     return sorted(path.name for path in output.glob("part-*"))
+
+
+def sizes(output: Path) -> list[int]:
+    """Rows of the parts that count, fewest first."""
+    return sorted(pq.read_metadata(output / name).num_rows for name in parts(output))
 
 
 def wait_for_parts(process: subprocess.Popen[str], output: Path, count: int) -> None:
