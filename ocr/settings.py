@@ -164,3 +164,11 @@ def available_cores() -> int:
     if limit == "max":
         return max(1, cores or 1)
     return max(1, min(cores or 1, round(int(limit) / int(period))))
+
+
+def available_memory() -> int:
+    """The bytes this process may use: the machine's, or less where a container's limit says so."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    quota = Path("/sys/fs/cgroup/memory.max")
+    limit = quota.read_text().strip() if quota.is_file() else "max"
+    return memory if limit == "max" else min(memory, int(limit))

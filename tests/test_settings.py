@@ -1,10 +1,12 @@
 """The environment is read with its types, and refused where it is wrong."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from ocr.catalogue import DETECTION, PRESETS, RECOGNITION, Entry, Pair
-from ocr.settings import Settings, available_cores
+from ocr.settings import Settings, available_cores, available_memory
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +41,12 @@ def test_threads_default_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().network_threads == available_cores() >= 1
     monkeypatch.setenv("OCR_THREADS", "3")
     assert Settings().network_threads == 3
+
+
+def test_memory_is_what_the_machine_has_or_less() -> None:
+    lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    total = next(int(line.split()[1]) for line in lines if line.startswith("MemTotal"))
+    assert 0 < available_memory() <= 1024 * total
 
 
 @pytest.mark.parametrize(

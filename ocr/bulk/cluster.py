@@ -3,7 +3,7 @@
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,27 +11,29 @@ from typing import Any
 import ray
 
 from ocr.errors import DeviceUnavailable, ServerUnreachable
-from ocr.settings import Settings, available_cores
+from ocr.settings import Settings, available_cores, available_memory
 
 LOCAL = "local"
 CONNECT_S = 10.0
-# Of the object store of a cluster that is only this machine: for each core, and at most. What it
-# holds is pages on their way, of which the first stages make more than the last ones take.
-CORE_BYTES, STORE_BYTES = 500_000_000, 2_000_000_000
-# An actor of a GPU has half of it. One of CPUs claims a quarter of its machine's, and the stages
+# Of the object store of a cluster that is only this machine: for each core, and at most, of its
+# memory. It holds pages on their way, of which the first stages make more than the last ones take.
+CORE_BYTES, STORE_SHARE = 500_000_000, 0.25
+# Cores that an actor on CPUs has at most: its calls are of too few pages to keep more of them busy.
+ACTOR_CORES = 8
+# An actor of a GPU has half of it. One of CPUs claims a quarter of its cores, and the stages
 # without a network have the rest; its threads run on all of them, as do the runners'. So there is
 # room on the other machines for the actors of one that is lost. One of each stage has to fit on one
 # machine: Ray lets a stage that finds no room wait until those before it are through with all. A
 # task claims something else than an actor, or Ray would open files in the process of a network.
-GPU_SHARE, ACTOR_SHARE, TASK_SHARE = 0.5, 0.25, 0.16
+GPU_SHARE, ACTOR_SHARE, TASK_SHARE, TASK_CORES = 0.5, 0.25, 0.16, 0.9
 
 
 @dataclass(frozen=True)
 class Shares:
     """How the stages share the machines.
 
-    `actors` of each of the two networks, which claim `actor_cpus` and `actor_gpus` and compute with
-    `threads`; a task of the other stages claims `task_cpus`.
+    `actors` of each of the two networks, which claim `actor_cpus` and `actor_gpus` each and compute
+    with `threads`; a task of the other stages claims `task_cpus`.
     """
 
     actors: int
@@ -51,7 +53,7 @@ def connected(address: str | None) -> Iterator[None]:
     address = address or LOCAL
     # Ray would take all cores of the machine; a container may have less.
     cores = available_cores()
-    store = min(CORE_BYTES * cores, STORE_BYTES)
+    store = min(CORE_BYTES * cores, int(STORE_SHARE * available_memory()))
     own: dict[str, Any] = {"num_cpus": cores, "object_store_memory": store}
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -84,19 +86,28 @@ def shares(settings: Settings, gpus: int | None) -> Shares:
     More may be asked for than there are: actors wait for those that are yet to come. Raises
     DeviceUnavailable if there are none of what is needed.
     """
-    resources = [
+    machines = [
         each["Resources"]
         for each in ray.nodes()  # type: ignore[no-untyped-call]
         if each["Alive"]
     ]
-    cores = [int(each["CPU"]) for each in resources if each.get("CPU", 0) >= 1]
+    return shared_out(machines, settings, gpus)
+
+
+def shared_out(
+    machines: Sequence[Mapping[str, float]], settings: Settings, gpus: int | None
+) -> Shares:
+    """As `shares`, for machines with what Ray says they have."""
+    cores = [int(each["CPU"]) for each in machines if each.get("CPU", 0) >= 1]
     if not cores:
         raise DeviceUnavailable("no machine of the Ray cluster has a core to compute on")
-    threads = settings.threads or min(cores)
-    actor, task = ACTOR_SHARE * min(cores), min(1.0, TASK_SHARE * min(cores))
+    task = min(TASK_CORES, TASK_SHARE * min(cores))
     if settings.device == "cpu":
-        return Shares(len(cores), actor, 0.0, threads, task)
-    gpus = gpus or int(sum(each.get("GPU", 0) for each in resources))
+        used = [min(each, settings.threads or each) for each in cores]
+        own = min(used) // -(-min(used) // ACTOR_CORES)  # cores of an actor, all in equal parts
+        return Shares(sum(each // own for each in used), ACTOR_SHARE * own, 0.0, own, task)
+    gpus = gpus or int(sum(each.get("GPU", 0) for each in machines))
     if not gpus:
         raise DeviceUnavailable("no machine of the Ray cluster has a GPU")
-    return Shares(gpus, min(1.0, actor), GPU_SHARE, threads, task)
+    actor = min(1.0, ACTOR_SHARE * min(cores))
+    return Shares(gpus, actor, GPU_SHARE, settings.threads or min(cores), task)
