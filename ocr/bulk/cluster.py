@@ -15,6 +15,9 @@ from ocr.settings import Settings, available_cores, available_memory
 
 LOCAL = "local"
 CONNECT_S = 10.0
+# Behind ray:// a process is forked for each client, out of one in which gRPC has threads; at times
+# it dies at once, of which the client learns half a minute later.
+TRIES = 4
 # Of the object store of a cluster that is only this machine: for each core, and at most, of its
 # memory. It holds pages on their way, of which the first stages make more than the last ones take.
 CORE_BYTES, STORE_SHARE = 500_000_000, 0.25
@@ -26,6 +29,8 @@ ACTOR_CORES = 8
 # machine: Ray lets a stage that finds no room wait until those before it are through with all. A
 # task claims something else than an actor, or Ray would open files in the process of a network.
 GPU_SHARE, ACTOR_SHARE, TASK_SHARE, TASK_CORES = 0.5, 0.25, 0.16, 0.9
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,19 +56,10 @@ def connected(address: str | None) -> Iterator[None]:
     """
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)  # says it is on
     address = address or LOCAL
-    # Ray would take all cores of the machine; a container may have less.
-    cores = available_cores()
-    store = min(CORE_BYTES * cores, int(STORE_SHARE * available_memory()))
-    own: dict[str, Any] = {"num_cpus": cores, "object_store_memory": store}
     before = signal.getsignal(signal.SIGTERM)
     try:
         _look_for(address)
-        ray.init(
-            address=address,
-            include_dashboard=False if address == LOCAL else None,
-            logging_level=logging.WARNING,
-            **(own if address == LOCAL else {}),
-        )
+        _connect(address)
     except Exception as error:  # Ray has many, and a bare one for a machine too slow to start
         raise ServerUnreachable(f"no Ray cluster at {address}: {error}") from error
     signal.signal(signal.SIGTERM, before)  # which Ray has made its own
@@ -71,6 +67,24 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    """Raises what Ray raises."""
+    options: dict[str, Any] = {"address": address, "logging_level": logging.WARNING}
+    if address == LOCAL:
+        cores = available_cores()  # Ray would take all of the machine; a container may have less
+        store = min(CORE_BYTES * cores, int(STORE_SHARE * available_memory()))
+        options |= {"include_dashboard": False, "num_cpus": cores, "object_store_memory": store}
+    for left in reversed(range(TRIES)):
+        try:
+            ray.init(**options)
+            return
+        except ConnectionAbortedError as error:
+            if not left:
+                raise
+            reason = str(error).strip().splitlines()[-1]  # the others are where it was raised
+            log.warning("%s did not let this client in, trying again: %s", address, reason)
 
 
 def _look_for(address: str) -> None:

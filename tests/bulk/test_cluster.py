@@ -1,9 +1,12 @@
-"""How a cluster is shared out, by what Ray says of its machines."""
+"""How a cluster is reached, and shared out by what Ray says of its machines."""
+
+from typing import Any
 
 import pytest
+import ray
 
-from ocr.bulk.cluster import Shares, shared_out
-from ocr.errors import DeviceUnavailable
+from ocr.bulk.cluster import TRIES, Shares, connected, shared_out
+from ocr.errors import DeviceUnavailable, ServerUnreachable
 from ocr.runtime import Device
 from ocr.settings import Settings
 
@@ -63,3 +66,28 @@ def test_a_gpu_has_two_actors() -> None:
 def test_a_cluster_without_what_is_needed_is_an_error(device: Device, cores: float) -> None:
     with pytest.raises(DeviceUnavailable):
         shared_out([{"CPU": cores}], Settings(device=device), None)
+
+
+class Refusing:
+    """In place of ray.init: lets nobody in so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.asked = times, 0
+
+    def __call__(self, **options: Any) -> None:
+        self.asked += 1
+        if self.asked <= self.times:
+            raise ConnectionAbortedError("Starting Ray client server failed.")
+
+
+def test_a_client_that_is_not_let_in_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "init", refusing := Refusing(TRIES - 1))
+    with connected("auto"):
+        assert refusing.asked == TRIES
+
+
+def test_a_client_that_is_never_let_in_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "init", refusing := Refusing(1000))
+    with pytest.raises(ServerUnreachable, match="Starting Ray client server"), connected("auto"):
+        pass
+    assert refusing.asked == TRIES
