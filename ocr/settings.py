@@ -13,6 +13,8 @@ from ocr.catalogue import DETECTION, PRESETS, RECOGNITION, Entry, Pair
 from ocr.decode import DecodeLimits
 from ocr.runtime import Device
 
+CONTAINER = Path("/sys/fs/cgroup")  # where the limits of the container are that this runs in
+
 
 class Settings(BaseSettings):
     """What the service does, from the environment: `max_images` is OCR_MAX_IMAGES and so on."""
@@ -159,16 +161,20 @@ def _known(name: str, models: Mapping[str, Entry]) -> str:
 def available_cores() -> int:
     """The cores this process may use: its affinity, or less where a container's quota says so."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    quota = Path("/sys/fs/cgroup/cpu.max")
-    limit, period = quota.read_text().split() if quota.is_file() else ("max", "0")
+    limit, *period = _container_limit("cpu.max")
     if limit == "max":
         return max(1, cores or 1)
-    return max(1, min(cores or 1, round(int(limit) / int(period))))
+    return max(1, min(cores or 1, round(int(limit) / int(period[0]))))
 
 
 def available_memory() -> int:
     """The bytes this process may use: the machine's, or less where a container's limit says so."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    quota = Path("/sys/fs/cgroup/memory.max")
-    limit = quota.read_text().strip() if quota.is_file() else "max"
+    limit, *_ = _container_limit("memory.max")
     return memory if limit == "max" else min(memory, int(limit))
+
+
+def _container_limit(name: str) -> list[str]:
+    """What is in one of the files of the container's limits; outside of one nothing is limited."""
+    file = CONTAINER / name
+    return file.read_text().split() if file.is_file() else ["max"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from ocr import settings
 from ocr.catalogue import DETECTION, PRESETS, RECOGNITION, Entry, Pair
 from ocr.settings import Settings, available_cores, available_memory
 
@@ -47,6 +48,17 @@ def test_memory_is_what_the_machine_has_or_less() -> None:
     lines = Path("/proc/meminfo").read_text("ascii").splitlines()
     total = next(int(line.split()[1]) for line in lines if line.startswith("MemTotal"))
     assert 0 < available_memory() <= 1024 * total
+
+
+def test_a_containers_limits_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(settings, "CONTAINER", tmp_path)
+    unlimited = available_cores(), available_memory()
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert (available_cores(), available_memory()) == unlimited
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    (tmp_path / "memory.max").write_text("1000000\n")
+    assert (available_cores(), available_memory()) == (1, 1_000_000)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,8 @@ def shared_out(
     task = min(TASK_CORES, TASK_SHARE * min(cores))
     if settings.device == "cpu":
         used = [min(each, settings.threads or each) for each in cores]
-        own = min(used) // -(-min(used) // ACTOR_CORES)  # cores of an actor, all in equal parts
+        least = min(used)
+        own = least // -(-least // ACTOR_CORES)  # cores of an actor: equal parts of a machine's
         return Shares(sum(each // own for each in used), ACTOR_SHARE * own, 0.0, own, task)
     gpus = gpus or int(sum(each.get("GPU", 0) for each in machines))
     if not gpus:
