@@ -5,8 +5,8 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -79,18 +79,53 @@ class Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, bound: socket.socket, handler: type[Handler]) -> None:
+        super().__init__(bound.getsockname(), handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = bound
+
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that go away are what these tests are about."""
 
 
 @contextmanager
-def host(picture: bytes, address: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve on this port, or a free one; gives the host's URL without a slash at its end."""
+def host(picture: bytes, *addresses: str) -> Iterator[str]:
+    """Serve on the same free port of these addresses; gives the first one's URL without a slash.
+
+    The address is 127.0.0.1 if there are none.
+    """
+    addresses = addresses or ("127.0.0.1",)
     handler = type("Pictures", (Handler,), {"picture": picture})
-    with _Server((address, port), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://{address}:{server.server_port}"
-        server.shutdown()
+    with ExitStack() as opened:
+        for each in _on_one_port(addresses):
+            server = opened.enter_context(_Server(each, handler))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            opened.callback(server.shutdown)
+            port = each.getsockname()[1]
+        yield f"http://{addresses[0]}:{port}"
+
+
+def _on_one_port(addresses: Sequence[str]) -> list[socket.socket]:
+    """Listening sockets on one port that is free at all of these addresses.
+
+    Raises OSError if ten ports that are free at the first one are all taken at another.
+    """
+    for _ in range(9):
+        with suppress(OSError):
+            return _listening_sockets(addresses)
+    return _listening_sockets(addresses)
+
+
+def _listening_sockets(addresses: Sequence[str]) -> list[socket.socket]:
+    with ExitStack() as opened:
+        sockets: list[socket.socket] = []
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            port = sockets[0].getsockname()[1] if sockets else 0
+            sockets.append(socket.create_server((address, port), family=family))
+            opened.enter_context(sockets[-1])
+        opened.pop_all()
+        return sockets
 
 
 def loopbacks() -> list[str]:
@@ -120,19 +155,18 @@ def listening(first: bytes = b"", then: bytes = b"", *addresses: str) -> Iterato
     Without anything to say it hangs up; the addresses are 127.0.0.1 if there are none.
     """
     listener = Listener()
-    sockets = []
     over = threading.Event()
-    for address in addresses or ("127.0.0.1",):
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sockets.append(socket.create_server((address, listener.port), family=family))
-        listener.port = sockets[0].getsockname()[1]
-        work = (sockets[-1], listener, first, then, over)
+    sockets = _on_one_port(addresses or ("127.0.0.1",))
+    listener.port = sockets[0].getsockname()[1]
+    for each in sockets:
+        work = (each, listener, first, then, over)
         threading.Thread(target=_accept, args=work, daemon=True).start()
     try:
         yield listener
     finally:
         over.set()
         for each in sockets:
+            each.shutdown(socket.SHUT_RDWR)  # close() alone leaves the port to a waiting accept()
             each.close()
 
 

@@ -323,6 +323,7 @@ def resetting() -> Iterator[tuple[str, list[bytes]]]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=hang_up, args=[listening, requests], daemon=True).start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}", requests
+        listening.shutdown(socket.SHUT_RDWR)  # close() alone would leave accept() waiting
 
 
 def hang_up(listening: socket.socket, requests: list[bytes]) -> None:

@@ -151,10 +151,10 @@ def plays_public(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def public(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A public host, which 127.0.0.2 plays."""
+def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A public host, which 127.0.0.2 plays; a private one answers on the same port."""
     plays_public(monkeypatch)
-    with host(PICTURE, "127.0.0.2", int(url.rpartition(":")[2])) as address:
+    with host(PICTURE, "127.0.0.2", "127.0.0.1") as address:
         yield address
 
 
