@@ -1,6 +1,7 @@
 # make serve    set up whatever is missing, then serve until Ctrl-C
 # make setup    the set-up alone
-# make test     format, lint, types and the whole test suite
+# make test     format, lint, types and the tests
+# make test-slow        the tests that take long: services that are broken or started anew, whole data sets
 # make bench    limits, growth, accuracy and throughput; over a folder of truth files: DATA=folder
 # make bench-gpu        checks and times the models of PRESET on a GPU, then the service: DEVICE=cuda
 # make image    a container image with the models of PRESET, for DEVICE
@@ -52,7 +53,7 @@ READY_IMAGE := .venv/ready-image
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: serve setup models test lint types tests bench bench-gpu bento image release check-tag \
-	test-browser test-image test-ray bulk fuzz audit soak lock clean
+	test-slow test-browser test-image test-ray bulk fuzz audit soak lock clean
 
 serve: setup
 	exec $(BIN)/bentoml serve service:OCR --host $(HOST) --port $(PORT)
@@ -131,6 +132,9 @@ release: image
 
 check-tag:
 	@test "$(GIT_TAG)" = "v$(VERSION)" || { echo "tag $(GIT_TAG), but version $(VERSION)"; exit 1; }
+
+test-slow: $(READY_DEV) models
+	$(BIN)/pytest -m slow
 
 test-browser: $(READY_DEV) models
 	$(BIN)/pytest -m browser tests/browser

@@ -97,10 +97,11 @@ def test_what_is_not_right_is_not_timed(
 
 
 def test_the_models_are_those_of_the_settings(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import inprocess
 
+    monkeypatch.setenv("BENTOML_HOME", str(store))
     monkeypatch.setattr(inprocess, "SETTINGS", Settings(recognition="convnext-handwritten"))
     assert gpu.main(["--device", "cpu"]) == 2
     assert "--recognition convnext-handwritten" in capsys.readouterr().err

@@ -187,6 +187,7 @@ def test_without_a_gpu_there_is_nothing_to_measure(capsys: pytest.CaptureFixture
     assert "finds none" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_dry_run_ends_with_a_table_of_everything(store: Path, tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OCR_")}

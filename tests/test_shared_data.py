@@ -86,6 +86,7 @@ def test_all_formats_keep_the_lines_of_a_page_and_their_order(reader: Pipeline, 
     assert letters == Counter(each for text in texts for each in text if each.isalnum())
 
 
+@pytest.mark.slow
 def test_accuracy_is_at_least_the_baseline_s(store: Path, tmp_path: Path) -> None:
     """The baseline reads with the same weights; half a per cent is noise of single lines."""
     subprocess.run(
@@ -103,6 +104,7 @@ def test_accuracy_is_at_least_the_baseline_s(store: Path, tmp_path: Path) -> Non
     assert not worse
 
 
+@pytest.mark.slow
 def test_odd_files_get_what_they_deserve(reader: Pipeline) -> None:
     wrong = Counter[str]()
     for record in _records("robustness"):

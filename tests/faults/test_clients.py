@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests import pictures
 from tests.faults.clients import WHOLE_S, asking, check, fault, tell, wait_until_whole
 from tests.faults.processes import cpu_share
 from tests.service.served import Served
 from tests.service.test_ocr import PAGE, PNG, as_tiff
+
+pytestmark = pytest.mark.slow
 
 DRIPS = 64
 UNREAD = 4

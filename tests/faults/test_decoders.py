@@ -2,9 +2,13 @@
 
 import time
 
+import pytest
+
 from tests.faults.clients import asking, check, fault
 from tests.faults.processes import decoders
 from tests.service.served import Served
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_killed_decoder(whole: Served) -> None:

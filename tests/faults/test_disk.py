@@ -14,6 +14,8 @@ from tests.service.served import Served
 from tests.service.test_jobs import ended, job, submit, wait
 from tests.service.test_ocr import OTHER, OTHER_TEXT, PAGE, PNG, TEXT, as_pdf
 
+pytestmark = pytest.mark.slow
+
 LARGE = PNG + bytes(3_000_000)  # no room is left for it in what the database has taken already
 PAGES = 4  # of each kind
 

@@ -4,9 +4,13 @@ import struct
 import time
 import zlib
 
+import pytest
+
 from tests import hosts
 from tests.faults.clients import LABEL, TEXTS, asking, check, fault, tell
 from tests.service.served import Served
+
+pytestmark = pytest.mark.slow
 
 SIDE = 30_000  # pixels: the picture takes 2.7 GB, and 110 KB as a file
 CODES = {

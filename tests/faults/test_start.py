@@ -4,10 +4,13 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.faults.clients import tell
 from tests.faults.processes import workers
 from tests.service.served import serve
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_runner_that_cannot_start(store: Path) -> None:

@@ -10,6 +10,8 @@ from runners import watchdog
 from tests.faults.clients import asking, check, fault, wait_until_whole
 from tests.service.served import Served
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stuck(tmp_path: Path) -> Path:

@@ -9,6 +9,8 @@ from tests.faults.clients import asking, check, fault
 from tests.faults.processes import FRONT, RUNNERS, worker, workers
 from tests.service.served import Served, serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", RUNNERS)
 def test_a_killed_runner(whole: Served, name: str) -> None:

@@ -10,6 +10,8 @@ from ocr.errors import JobsNotOpen
 from tests.jobs.conftest import Postgres
 from tests.jobs.test_work import Bench, said
 
+pytestmark = pytest.mark.slow
+
 PAGES = 30
 
 

@@ -14,6 +14,8 @@ from ocr.jobs.store import Job, JobStore
 from ocr.jobs.work import QUEUE, STEPS_VERSION
 from ocr.wanted import Wanted
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 60.0
 Start = Callable[[str], "subprocess.Popen[str]"]
 

@@ -14,6 +14,8 @@ import pytest
 from tests.service.served import Served, serve
 from tests.service.test_ocr import OTHER, OTHER_TEXT, PAGE, PDF, PNG, TEXT, as_pdf
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 90.0
 
 

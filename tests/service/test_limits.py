@@ -15,6 +15,8 @@ from tests import pictures
 from tests.hosts import host
 from tests.service.served import Served, serve
 
+pytestmark = pytest.mark.slow
+
 SMALL = pictures.to_base64(pictures.to_png(pictures.label("Hello 2026").image))
 
 

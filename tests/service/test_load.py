@@ -13,6 +13,8 @@ from consistency import count_batches
 from tests import pictures
 from tests.service.served import Served
 
+pytestmark = pytest.mark.slow
+
 
 def _requests() -> list[list[str]]:
     """Mixed requests: labels, lines, pages, several images, and images that fail."""

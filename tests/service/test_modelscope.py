@@ -11,6 +11,8 @@ from tests import pictures
 from tests.conftest import BY_HAND, BY_HUB, Imports
 from tests.service.served import Served, serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def modelscope(imports: Imports) -> Iterator[Served]:

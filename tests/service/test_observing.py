@@ -26,6 +26,8 @@ from tests.conftest import ROOT
 from tests.hosts import host
 from tests.service.served import Served, serve
 
+pytestmark = pytest.mark.slow
+
 PAGE = pictures.page(pictures.ENGLISH[:3])
 PNG = pictures.to_png(PAGE.image)
 DASHBOARD = ROOT / "deploy" / "grafana" / "ocr-service.json"

@@ -4,9 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests import pictures
 from tests.service.served import Served, serve
+
+pytestmark = pytest.mark.slow
 
 CLIENTS = 6
 TEXTS = [f"Label {n:03}" for n in range(2 * CLIENTS)]

@@ -15,6 +15,8 @@ from tests.addresses import FORBIDDEN
 from tests.hosts import listening, loopbacks
 from tests.service.served import Served, serve
 
+pytestmark = pytest.mark.slow
+
 KEY, OTHER = "correct-horse", "battery-staple"
 PAGES = "https://pages.example"
 RATE = 12  # requests a minute, of one key

@@ -13,6 +13,8 @@ import pytest
 from tests import pictures
 from tests.service.served import Served, serve
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 4
 IMAGES = [
     pictures.to_base64(pictures.to_png(pictures.page(pictures.ENGLISH[n : n + 4], size=30).image))
