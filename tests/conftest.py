@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,11 @@ from ocr.pipeline import Pipeline
 ROOT = Path(__file__).parents[1]
 PRESET = PRESETS["ppocr"]
 BY_HAND, BY_HUB = "lightweight-edge-general", "dbnet-proxylessnas"  # the small ones
+
+
+def pytest_configure() -> None:
+    """Take SIGINT also in the background, where shells have it ignored by all that is started."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def model_folder(store: Path, entry: Entry) -> Path:
