@@ -1,7 +1,7 @@
 # make serve    set up whatever is missing, then serve until Ctrl-C
 # make setup    the set-up alone
 # make test     format, lint, types and the tests
-# make test-slow        the tests that take long: services that are broken or started anew, whole data sets
+# make test-slow        what takes long: services that are broken or started anew, whole data sets
 # make bench    limits, growth, accuracy and throughput; over a folder of truth files: DATA=folder
 # make bench-gpu        checks and times the models of PRESET on a GPU, then the service: DEVICE=cuda
 # make image    a container image with the models of PRESET, for DEVICE

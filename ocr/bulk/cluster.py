@@ -83,7 +83,7 @@ def _connect(address: str) -> None:
         except ConnectionAbortedError as error:
             if not left:
                 raise
-            reason = str(error).strip().splitlines()[-1]  # the others are where it was raised
+            reason = str(error).strip().rpartition("\n")[2]  # before are the lines of its traceback
             log.warning("%s did not let this client in, trying again: %s", address, reason)
 
 
